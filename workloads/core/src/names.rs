@@ -1,0 +1,91 @@
+//! Names of streams, processors and sinks, checked when they are made.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Longest name, in bytes: a Kubernetes label value's limit.
+pub const MAX_NAME_LENGTH: usize = 63;
+
+/// The stream of a pipeline that takes what could not be processed.
+pub const DEAD_LETTERS: &str = "dead-letters";
+
+/// The name of a stream: 1 to 63 ASCII letters, digits, `-` and `.`, a letter first.
+///
+/// Only streams made by the planner contain a `.`; declared names never do, so the two cannot
+/// collide. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StreamName(Arc<str>);
+
+/// A string that cannot name a stream.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a name: write 1 to 63 letters, digits, `-` or `.`, a letter first")]
+pub struct ParseNameError(pub String);
+
+impl StreamName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The stream of dead letters that every pipeline has.
+    #[must_use]
+    pub fn dead_letters() -> Self {
+        Self(Arc::from(DEAD_LETTERS))
+    }
+}
+
+impl FromStr for StreamName {
+    type Err = ParseNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let valid = text.len() <= MAX_NAME_LENGTH
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        if valid { Ok(Self(Arc::from(text))) } else { Err(ParseNameError(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for StreamName {
+    type Error = ParseNameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<StreamName> for String {
+    fn from(name: StreamName) -> Self {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_starts_with_a_letter_and_has_at_most_63_characters() {
+        assert_eq!("carStatus".parse::<StreamName>().unwrap().as_str(), "carStatus");
+        for bad in ["", "1st", "-a", "a b", "a/b", "ä", &"a".repeat(64)] {
+            assert_eq!(bad.parse::<StreamName>(), Err(ParseNameError(bad.to_owned())));
+        }
+    }
+}

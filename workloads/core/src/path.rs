@@ -1,0 +1,135 @@
+//! Paths to fields of events, as the resource writes them: `.location.lat`, `.wheels[0]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::event::Value;
+
+/// A path to a field of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FieldPath {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Segment {
+    Field(String),
+    Index(usize),
+}
+
+/// A text that is not a path.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "`{0}` is not a path: write a dot before each field, such as `.location.lat` or `.wheels[0]`"
+)]
+pub struct ParsePathError(pub String);
+
+impl FieldPath {
+    /// The value at this path, if there is one.
+    #[must_use]
+    pub fn get<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.segments.iter().try_fold(value, |value, segment| match (segment, value) {
+            (Segment::Field(name), Value::Object(fields)) => fields.get(name.as_str()),
+            (Segment::Index(index), Value::Array(items)) => items.get(*index),
+            _ => None,
+        })
+    }
+
+    /// The number at this path as a double, if it is a number.
+    #[must_use]
+    pub fn number(&self, value: &Value) -> Option<f64> {
+        match self.get(value)? {
+            // Doubles hold every integer up to 2^53; larger measurements are rounded as JSON does.
+            #[expect(clippy::cast_precision_loss)]
+            Value::Integer(number) => Some(*number as f64),
+            Value::Float(number) => Some(number.into_inner()),
+            _ => None,
+        }
+    }
+
+    /// The name of the last field: `lat` of `.location.lat`; empty for `.`.
+    #[must_use]
+    pub fn leaf(&self) -> &str {
+        match self.segments.last() {
+            Some(Segment::Field(name)) => name,
+            _ => "",
+        }
+    }
+
+    /// The path as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for FieldPath {
+    type Err = ParsePathError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text)
+            .map(|segments| Self { text: text.to_owned(), segments })
+            .ok_or_else(|| ParsePathError(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Vec<Segment>> {
+    if text == "." {
+        return Some(Vec::new());
+    }
+    let mut segments = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('[') {
+            let (index, after) = after.split_once(']')?;
+            segments.push(Segment::Index(index.parse().ok()?));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix(".\"") {
+            let (name, after) = after.split_once('"')?;
+            segments.push(Segment::Field(name.to_owned()));
+            rest = after;
+        } else {
+            let after = rest.strip_prefix('.')?;
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let (name, after) = after.split_at(end);
+            let valid = !name.is_empty()
+                && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '@'));
+            if !valid {
+                return None;
+            }
+            segments.push(Segment::Field(name.to_owned()));
+            rest = after;
+        }
+    }
+    (!segments.is_empty()).then_some(segments)
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_fields_and_indexes() {
+        let event: Value =
+            serde_json::from_str(r#"{"a": {"b c": [1, {"d": 2.5}]}, "e": 3}"#).unwrap();
+        let number = |path: &str| path.parse::<FieldPath>().unwrap().number(&event);
+        assert_eq!(number(".e"), Some(3.0));
+        assert_eq!(number(".a.\"b c\"[1].d"), Some(2.5));
+        assert_eq!(number(".a.\"b c\"[2].d"), None);
+        assert_eq!(number(".a"), None);
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_with_an_example() {
+        for bad in ["", "a", ".a.", "..a", ".a[", ".a[x]", ".a b", "[0"] {
+            assert_eq!(bad.parse::<FieldPath>(), Err(ParsePathError(bad.to_owned())), "{bad}");
+        }
+    }
+}
