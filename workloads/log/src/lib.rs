@@ -1,1 +1,127 @@
-//! millrace-log
+//! The log: named streams of partitions, appended durably and read from offsets, with atomic
+//! commits for tasks.
+//!
+//! [`Log`] is what the rest of the program sees; [`embedded`] keeps everything in one folder of
+//! one process. [`conformance`] holds every implementation to the same behaviour.
+
+mod error;
+mod model;
+
+pub use error::*;
+pub use model::*;
+
+use async_trait::async_trait;
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use tokio::sync::watch;
+
+/// A durable, partitioned log.
+///
+/// Everything that returns `Ok` is durable: it survives the death of the process and of the
+/// machine. Appends and commits become visible to readers only then, and as a whole.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Creates the streams that do not exist and takes over changed retentions.
+    ///
+    /// # Errors
+    /// When an existing stream has another number of partitions, or the log cannot be written.
+    async fn ensure_streams(&self, streams: &[StreamConfig]) -> Result<(), EnsureStreamsError>;
+
+    /// Appends entries, in the order given within a partition, all or none; returns the offset of
+    /// each. Waiting callers share one fsync.
+    ///
+    /// # Errors
+    /// When a stream is unknown or the log cannot accept now; then nothing was appended.
+    async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError>;
+
+    /// Reads durable entries from an offset on. Returns at once, with nothing at the end. An
+    /// offset below the start reads from the start.
+    ///
+    /// # Errors
+    /// When the stream is unknown or its data cannot be read.
+    async fn read(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<ReadBatch, ReadError>;
+
+    /// Follows the end of a partition: the offset after its last durable entry.
+    ///
+    /// # Errors
+    /// When the stream or partition is unknown.
+    fn follow(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<watch::Receiver<Offset>, ReadError>;
+
+    /// Where a partition starts and ends, and how far its event time has come.
+    ///
+    /// # Errors
+    /// When the stream or partition is unknown.
+    fn partition_info(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<PartitionInfo, ReadError>;
+
+    /// The next offset that a consumer group will read; none if it never committed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    async fn group_offset(
+        &self,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<Option<Offset>, ReadError>;
+
+    /// Commits the next offset that a consumer group will read.
+    ///
+    /// # Errors
+    /// When the log cannot accept now.
+    async fn commit_group_offset(
+        &self,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+        next: Offset,
+    ) -> Result<(), AppendError>;
+
+    /// Takes a task over: from now on, commits under earlier claims of the task fail. Returns the
+    /// claim and what the task last committed.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written.
+    async fn claim_task(
+        &self,
+        task: &TaskName,
+    ) -> Result<(TaskClaim, TaskSnapshot), ClaimTaskError>;
+
+    /// Commits a task's outputs, state changes and positions, all or none; returns the offsets of
+    /// the outputs.
+    ///
+    /// # Errors
+    /// When the task was claimed again since, or the log cannot accept now; then nothing of it
+    /// was committed.
+    async fn commit_task(
+        &self,
+        claim: &TaskClaim,
+        commit: TaskCommit,
+    ) -> Result<Vec<Offset>, CommitTaskError>;
+
+    /// Whether the log accepts appends now, and if not, why.
+    ///
+    /// # Errors
+    /// When it does not.
+    async fn check_writable(&self) -> Result<(), AppendError>;
+
+    /// What the log occupies and does, for metrics.
+    fn statistics(&self) -> LogStatistics;
+
+    /// Finishes what was begun and closes; later calls fail.
+    async fn close(&self);
+}

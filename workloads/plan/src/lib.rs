@@ -1,1 +1,10 @@
-//! millrace-plan
+//! The planner: a `TelemetryPipeline` in, a checked plan out, or all that is wrong with it.
+//!
+//! It cuts the processors into stages, resolves every reference, compiles every program and
+//! schema, and does no I/O.
+
+pub mod model;
+pub mod program;
+pub mod schema;
+
+pub use model::Plan;

@@ -1,1 +1,10 @@
-//! millrace-processors
+//! What processors compute: pure operators over events, with their state.
+//!
+//! An operator sees the events of its task in order of (event time, key, event id) and hears when
+//! all events of one event time have come. It does no I/O; the engine stores what changed.
+
+mod emitter;
+mod operator;
+
+pub use emitter::*;
+pub use operator::*;

@@ -1,0 +1,176 @@
+//! What can go wrong with a log, named for what was attempted.
+
+use std::path::PathBuf;
+
+use millrace_core::Partition;
+use millrace_core::StreamName;
+
+/// A failure of the storage below the log.
+pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A log that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenLogError {
+    /// Another process has the folder open.
+    #[error(
+        "the data folder {folder} is in use by {holder}: stop that process, or choose another folder with --data"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The process, by id and name where known.
+        holder: String,
+    },
+    /// The folder cannot be made or written.
+    #[error(
+        "cannot write the data folder {folder}: choose another one with --data, or change its permissions"
+    )]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder was written by a later program.
+    #[error(
+        "the data folder {folder} has format {found}, this program reads up to {supported}: use a newer Millrace"
+    )]
+    Version {
+        /// The folder.
+        folder: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The latest format that this program reads.
+        supported: u32,
+    },
+    /// Data is damaged.
+    #[error(
+        "the data folder {folder} is damaged: {what}. Restore it from a backup, or move it away to start empty"
+    )]
+    Corrupt {
+        /// The folder.
+        folder: PathBuf,
+        /// What is damaged.
+        what: String,
+    },
+    /// The storage failed otherwise.
+    #[error("cannot open the log in {folder}")]
+    Storage {
+        /// The folder.
+        folder: PathBuf,
+        /// The storage's reason.
+        #[source]
+        source: StorageError,
+    },
+}
+
+/// Streams that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureStreamsError {
+    /// The stream exists with another number of partitions.
+    #[error(
+        "stream `{stream}` has {existing} partitions and cannot get {wanted}: raise its `generation` to start it anew"
+    )]
+    PartitionCount {
+        /// The stream.
+        stream: StreamName,
+        /// What it has.
+        existing: Partition,
+        /// What was asked for.
+        wanted: Partition,
+    },
+    /// The stream could not be written.
+    #[error("cannot create stream `{stream}`")]
+    Create {
+        /// The stream.
+        stream: StreamName,
+        /// Why not.
+        #[source]
+        source: AppendError,
+    },
+}
+
+/// An append that was not made.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// There is no such stream or partition.
+    #[error("there is no stream `{stream}` with partition {partition}")]
+    UnknownStream {
+        /// The stream.
+        stream: StreamName,
+        /// The partition.
+        partition: Partition,
+    },
+    /// The log cannot accept at present; the same append may succeed later.
+    #[error("the log does not accept at present: {0}")]
+    Unavailable(String),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A read that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such stream or partition.
+    #[error("there is no stream `{stream}` with partition {partition}")]
+    UnknownStream {
+        /// The stream.
+        stream: StreamName,
+        /// The partition.
+        partition: Partition,
+    },
+    /// The data is damaged.
+    #[error("the entry at offset {offset} of `{stream}` partition {partition} is damaged: {what}")]
+    Corrupt {
+        /// The stream.
+        stream: StreamName,
+        /// The partition.
+        partition: Partition,
+        /// The offset.
+        offset: i64,
+        /// What is damaged.
+        what: String,
+    },
+    /// The storage failed otherwise.
+    #[error("cannot read the log")]
+    Storage(#[source] StorageError),
+}
+
+/// A task that could not be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimTaskError {
+    /// Its state could not be read.
+    #[error("cannot restore task {task}")]
+    Restore {
+        /// The task.
+        task: String,
+        /// Why not.
+        #[source]
+        source: ReadError,
+    },
+    /// The claim could not be written.
+    #[error("cannot claim task {task}")]
+    Claim {
+        /// The task.
+        task: String,
+        /// Why not.
+        #[source]
+        source: AppendError,
+    },
+}
+
+/// A commit that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitTaskError {
+    /// Someone else has claimed the task; this one must stop and discard its state.
+    #[error("task {task} was taken over by someone else")]
+    Fenced {
+        /// The task.
+        task: String,
+    },
+    /// The log cannot accept; the same commit may succeed later.
+    #[error("cannot commit")]
+    Append(#[from] AppendError),
+}

@@ -1,0 +1,127 @@
+//! The register of all parts and metrics of a process.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Metric;
+use prometheus_client::registry::Registry;
+
+use crate::Component;
+use crate::ComponentId;
+use crate::ComponentKind;
+use crate::State;
+
+/// The register of all parts and metrics of a process. Metric names get the prefix `millrace_`.
+pub struct Observer {
+    registry: Mutex<Registry>,
+    components: Mutex<BTreeMap<ComponentId, Arc<Component>>>,
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self {
+            registry: Mutex::new(Registry::with_prefix("millrace")),
+            components: Mutex::default(),
+        }
+    }
+}
+
+impl Observer {
+    /// Registers a part; the same part again gets the same [`Component`], starting anew.
+    pub fn component(
+        &self,
+        kind: ComponentKind,
+        name: &str,
+        stream: Option<&str>,
+        partition: Option<i32>,
+    ) -> Arc<Component> {
+        let id = ComponentId {
+            kind,
+            name: name.to_owned(),
+            stream: stream.map(str::to_owned),
+            partition,
+        };
+        let mut components = self.components.lock();
+        let component = Arc::clone(
+            components.entry(id.clone()).or_insert_with(|| Arc::new(Component::new(id))),
+        );
+        component.set(State::Starting);
+        component
+    }
+
+    /// All parts, ordered by kind, name, stream and partition.
+    #[must_use]
+    pub fn components(&self) -> Vec<Arc<Component>> {
+        self.components.lock().values().cloned().collect()
+    }
+
+    /// Why the process is not ready, a reason each; empty when every part runs (or has finished).
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<String> {
+        self.components()
+            .iter()
+            .filter_map(|component| {
+                let reason = match component.state() {
+                    State::Running | State::Finished => return None,
+                    State::Starting => "is starting".to_owned(),
+                    State::Waiting(reason) => format!("is waiting: {reason}"),
+                    State::Failed(reason) => format!("has failed: {reason}"),
+                };
+                Some(format!("{} {reason}", component.id))
+            })
+            .collect()
+    }
+
+    /// Registers a metric. `name` is without prefix and without `_total`.
+    pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
+        self.registry.lock().register(name, help, metric);
+    }
+
+    /// All metrics in the OpenMetrics text form.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry.lock())?;
+        Ok(text)
+    }
+}
+
+impl fmt::Display for ComponentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ComponentKind::Ingest => "ingest",
+            ComponentKind::Task => "task",
+            ComponentKind::Sink => "sink",
+            ComponentKind::Endpoint => "endpoint",
+        };
+        write!(f, "{kind} {}", self.name)?;
+        if let Some(stream) = &self.stream {
+            write!(f, " on {stream}")?;
+        }
+        if let Some(partition) = self.partition {
+            write!(f, " partition {partition}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_only_when_every_part_runs() {
+        let observer = Observer::default();
+        let task = observer.component(ComponentKind::Task, "motion", None, Some(3));
+        assert_eq!(observer.not_ready(), ["task motion partition 3 is starting"]);
+        task.set(State::Waiting("disk full".into()));
+        assert_eq!(observer.not_ready(), ["task motion partition 3 is waiting: disk full"]);
+        task.set(State::Running);
+        assert!(observer.not_ready().is_empty());
+    }
+}

@@ -1,0 +1,44 @@
+//! The plan: what a pipeline is after every reference, program and schema has been checked.
+//!
+//! Nothing here is optional for want of a check, and nothing downstream reads the resource again.
+
+mod ingest;
+mod operator;
+mod query;
+mod sink;
+mod stage;
+mod stream;
+
+pub use ingest::*;
+pub use operator::*;
+pub use query::*;
+pub use sink::*;
+pub use stage::*;
+pub use stream::*;
+
+use millrace_core::StreamName;
+
+/// A checked pipeline.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the pipeline: the resource's `metadata.name`.
+    pub pipeline: String,
+    /// Every stream of the log: declared ones, those that processors write, and the dead letters.
+    pub streams: Vec<StreamPlan>,
+    /// Where events enter.
+    pub ingest: Vec<IngestPlan>,
+    /// What is computed, cut at every change of key; upstream stages before downstream ones.
+    pub stages: Vec<StagePlan>,
+    /// Where results go.
+    pub sinks: Vec<SinkPlan>,
+    /// What can be asked.
+    pub query: QueryPlan,
+}
+
+impl Plan {
+    /// The stream of this name.
+    #[must_use]
+    pub fn stream(&self, name: &StreamName) -> Option<&StreamPlan> {
+        self.streams.iter().find(|stream| stream.name == *name)
+    }
+}

@@ -1,0 +1,127 @@
+//! Where results go, as planned.
+
+use millrace_core::FieldPath;
+use millrace_core::StreamName;
+
+use crate::model::MqttBroker;
+use crate::program::Program;
+
+/// A sink.
+#[derive(Debug, Clone)]
+pub struct SinkPlan {
+    /// Its name in the resource.
+    pub name: String,
+    /// Raised to rebuild what it wrote from the log.
+    pub generation: i32,
+    /// The streams it reads.
+    pub from: Vec<StreamName>,
+    /// Where it writes.
+    pub target: SinkTarget,
+}
+
+/// Where a sink writes.
+#[derive(Debug, Clone)]
+pub enum SinkTarget {
+    /// An MQTT topic, at least once.
+    Mqtt(MqttSink),
+    /// A table, exactly once.
+    Table(TablePlan),
+}
+
+/// Messages of an `mqtt` sink.
+#[derive(Debug, Clone)]
+pub struct MqttSink {
+    /// The topic of each message.
+    pub topic: MqttTopic,
+    /// The message from the event; none: the event itself.
+    pub body: Option<Program>,
+    /// Quality of service: 0, 1 or 2 (1 where the resource says nothing).
+    pub qos: u8,
+    /// Whether the endpoint keeps the last message of a topic for new subscribers.
+    pub retain: bool,
+    /// The external broker; none: subscribers of our own endpoint.
+    pub broker: Option<MqttBroker>,
+}
+
+/// How a message's topic is found.
+#[derive(Debug, Clone)]
+pub enum MqttTopic {
+    /// Always the same.
+    Constant(String),
+    /// A program that gives it from the event.
+    Program(Program),
+}
+
+/// A table and how events become its rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TablePlan {
+    /// Its name: an SQL identifier of 1 to 63 lower-case letters, digits and `_`.
+    pub name: String,
+    /// Its columns, in declared order.
+    pub columns: Vec<ColumnPlan>,
+    /// Names of the columns of the primary key; empty only for [`Keep::All`], whose rows are then
+    /// known by their event id.
+    pub primary_key: Vec<String>,
+    /// Which of several events of one primary key stays.
+    pub keep: Keep,
+}
+
+/// Which of several events of one primary key stays in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All: the same event again changes nothing.
+    All,
+    /// The one of the lowest (event time, event id).
+    First,
+    /// The one of the highest (event time, event id).
+    Latest,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnPlan {
+    /// Its name: an SQL identifier.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnType,
+    /// Where its value comes from.
+    pub source: ColumnSource,
+    /// Whether it may be NULL. Key columns never are.
+    pub nullable: bool,
+}
+
+/// Types of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8 text, compared by bytes.
+    Text,
+    /// 64-bit integer.
+    Integer,
+    /// 64-bit floating-point number.
+    Double,
+    /// `true` or `false`.
+    Boolean,
+    /// An instant, to the microsecond, in UTC.
+    Timestamp,
+    /// A UUID.
+    Uuid,
+    /// Any JSON, in canonical form.
+    Json,
+}
+
+/// Where a column's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnSource {
+    /// A field of the event.
+    Field(FieldPath),
+    /// The event's time.
+    EventTime,
+    /// The event's arrival time.
+    IngestTime,
+    /// The event's id.
+    EventId,
+    /// The event's key.
+    Key,
+    /// A header of the record.
+    Header(String),
+}
