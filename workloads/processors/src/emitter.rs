@@ -1,14 +1,19 @@
 //! Where operators put what they make: events, dead letters and counts.
+//!
+//! Keys and ids of outputs are made here and nowhere else.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_core::Event;
 use millrace_core::EventId;
+use millrace_core::FieldPath;
 use millrace_core::Headers;
 use millrace_core::Value;
+use millrace_core::key::key_of;
 
-/// The event that an output is due to. Outputs have its key, time, headers and arrival time.
+/// The event that an output is due to. Outputs have its time, headers and arrival time, and its
+/// key unless the operator declares another.
 #[derive(Debug, Clone)]
 pub struct Cause {
     /// Identity of the event.
@@ -47,7 +52,8 @@ pub enum Counted {
 /// An event that an operator refused.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// The event as the operator got it.
+    /// The event as the operator got it; where an output's key could not be made, the output
+    /// under the key of its cause.
     pub event: Event,
     /// Why, for a person.
     pub reason: String,
@@ -57,6 +63,7 @@ pub struct Refusal {
 pub struct Emitter<'a> {
     processor: &'a Arc<str>,
     generation: i32,
+    key: &'a [FieldPath],
     last_cause: Option<EventId>,
     ordinal: u32,
     outputs: &'a mut Vec<Event>,
@@ -65,15 +72,17 @@ pub struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    /// An emitter for one call of an operator.
+    /// An emitter for one call of an operator. `key` is the operator's own key
+    /// ([`millrace_plan::model::OperatorPlan::key`]); with none, outputs have that of their cause.
     pub fn new(
         processor: &'a Arc<str>,
         generation: i32,
+        key: &'a [FieldPath],
         outputs: &'a mut Vec<Event>,
         refusals: &'a mut Vec<Refusal>,
         count: &'a mut dyn FnMut(Counted),
     ) -> Self {
-        Self { processor, generation, last_cause: None, ordinal: 0, outputs, refusals, count }
+        Self { processor, generation, key, last_cause: None, ordinal: 0, outputs, refusals, count }
     }
 
     /// Emits an event. Its id follows from the processor, the cause and the ordinal: outputs of
@@ -85,23 +94,40 @@ impl<'a> Emitter<'a> {
             self.last_cause = Some(cause.id);
             self.ordinal = 0;
         }
+        self.emit_nth(cause, self.ordinal, value);
+    }
+
+    /// Emits an event as the output of this number of its cause, for operators whose outputs of
+    /// several causes come mixed. A number must be used once for each cause.
+    pub fn emit_nth(&mut self, cause: &Cause, ordinal: u32, value: Value) {
+        let (key, error) = match self.key {
+            [] => (cause.key.clone(), None),
+            paths => match key_of(&value, paths) {
+                Ok(key) => (key, None),
+                Err(error) => (cause.key.clone(), Some(error)),
+            },
+        };
         let id = EventId::of_output(
             self.processor,
             self.generation,
-            &cause.key,
+            &key,
             cause.time,
             cause.id,
-            self.ordinal,
+            ordinal,
         );
-        self.outputs.push(Event {
+        let event = Event {
             stream: Arc::clone(self.processor),
-            key: cause.key.clone(),
+            key,
             time: cause.time,
             ingest_time: cause.ingest_time,
             id,
             headers: Arc::clone(&cause.headers),
             value,
-        });
+        };
+        match error {
+            None => self.outputs.push(event),
+            Some(error) => self.refusals.push(Refusal { event, reason: error.to_string() }),
+        }
     }
 
     /// Refuses an event: it becomes a dead letter with this reason.
