@@ -1,1 +1,166 @@
-//! millrace-engine
+//! The engine: runs a plan's stages as tasks, one per partition.
+//!
+//! A task puts the events of its inputs in event-time order, runs the operators and commits
+//! outputs, state and positions in one transaction of the log. What a task makes depends on its
+//! inputs' logs alone, never on batches, restarts or the clock.
+
+mod buffer;
+mod error;
+mod input;
+mod metrics;
+mod operators;
+mod outbox;
+mod position;
+mod recent_ids;
+mod supervisor;
+mod task;
+mod task_metrics;
+mod watermark;
+
+pub use error::TaskError;
+pub use operators::RestoreStateError;
+pub use position::PositionError;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering;
+
+use millrace_log::Log;
+use millrace_log::ReadLimit;
+use millrace_observe::Observer;
+use millrace_plan::Plan;
+use millrace_plan::model::StreamOrigin;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::supervisor::Supervisor;
+use crate::task::Ended;
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Whether tasks end, releasing everything, when their input has ended.
+    pub until_end: bool,
+    /// What a task reads at once. Results do not depend on it.
+    pub batch: ReadLimit,
+    /// Becomes `true` when nothing more is appended to ingested streams; only asked if
+    /// `until_end`.
+    pub input_finished: watch::Receiver<bool>,
+}
+
+/// The tasks of a plan at work.
+pub struct Engine {
+    tasks: JoinSet<Result<Ended, TaskError>>,
+    finished: watch::Sender<bool>,
+    stop: CancellationToken,
+    until_end: bool,
+}
+
+impl Engine {
+    /// Starts every task of the plan. Tasks that cannot work at present say so in the observer
+    /// and try again; the shutdown token stops them after a last commit.
+    #[must_use]
+    pub fn start(
+        plan: &Arc<Plan>,
+        log: &Arc<dyn Log>,
+        observer: &Arc<Observer>,
+        options: &EngineOptions,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let metrics = Metrics::register(observer);
+        let stop = shutdown.child_token();
+        let mut tasks = JoinSet::new();
+        let mut stages_finished: Vec<watch::Receiver<bool>> = Vec::new();
+        for stage in 0..plan.stages.len() {
+            let upstream = plan.stages[stage]
+                .inputs
+                .iter()
+                .map(|name| match plan.stream(name).map(|stream| &stream.origin) {
+                    Some(StreamOrigin::Derived { stage: upstream, .. }) => {
+                        stages_finished[*upstream].clone()
+                    }
+                    _ => options.input_finished.clone(),
+                })
+                .collect::<Vec<_>>();
+            let (stage_finished, receiver) = watch::channel(false);
+            stages_finished.push(receiver);
+            let running =
+                Arc::new(StageRunning::new(plan.stages[stage].partitions, stage_finished));
+            for partition in 0..plan.stages[stage].partitions {
+                let supervisor = Supervisor {
+                    plan: Arc::clone(plan),
+                    stage,
+                    partition,
+                    log: Arc::clone(log),
+                    observer: Arc::clone(observer),
+                    metrics: metrics.clone(),
+                    options: options.clone(),
+                    upstream_finished: upstream.clone(),
+                };
+                let stop = stop.clone();
+                let running = Arc::clone(&running);
+                tasks.spawn(async move {
+                    let ended = supervisor.run(&stop).await?;
+                    if ended == Ended::Input {
+                        running.one_finished();
+                    }
+                    Ok(ended)
+                });
+            }
+        }
+        Self { tasks, finished: watch::Sender::new(false), stop, until_end: options.until_end }
+    }
+
+    /// Becomes `true` when every task has come to the end of its input.
+    #[must_use]
+    pub fn finished(&self) -> watch::Receiver<bool> {
+        self.finished.subscribe()
+    }
+
+    /// Waits until every task has ended.
+    ///
+    /// # Errors
+    /// The first failure of a task. The others go on, unless they run until the end of input,
+    /// which would then never come.
+    pub async fn join(mut self) -> Result<(), TaskError> {
+        let mut failure = None;
+        while let Some(joined) = self.tasks.join_next().await {
+            let ended = joined.unwrap_or_else(|source| {
+                Err(TaskError::Unexpected { task: "of the engine".to_owned(), source })
+            });
+            if let Err(error) = ended {
+                if self.until_end {
+                    self.stop.cancel();
+                }
+                failure.get_or_insert(error);
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => {
+                self.finished.send_replace(true);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Counts the tasks of a stage that have not come to the end of their input.
+struct StageRunning {
+    remaining: AtomicI32,
+    finished: watch::Sender<bool>,
+}
+
+impl StageRunning {
+    fn new(tasks: i32, finished: watch::Sender<bool>) -> Self {
+        Self { remaining: tasks.into(), finished }
+    }
+
+    fn one_finished(&self) {
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finished.send_replace(true);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The operators of one task: passes events through them and collects what they make.
+//!
+//! An event goes through all operators of the stage before the next one; what an operator makes
+//! goes on at once to the operators that take its outputs, and to the log where anyone outside
+//! of the stage reads it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace_core::DeadLetter;
+use millrace_core::Event;
+use millrace_core::EventId;
+use millrace_core::FieldPath;
+use millrace_core::Record;
+use millrace_core::StreamName;
+use millrace_core::dead_letter::SourcePosition;
+use millrace_log::StateChange;
+use millrace_log::StateEntry;
+use millrace_plan::model::OperatorInput;
+use millrace_plan::model::OperatorPlan;
+use millrace_processors::Counted;
+use millrace_processors::Emitter;
+use millrace_processors::Operator;
+use millrace_processors::Refusal;
+use millrace_processors::RestoreError;
+
+/// Store of the fingerprints of a task's operators.
+const FINGERPRINTS: &str = "fingerprints";
+
+/// State that cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreStateError {
+    /// The state was made by another configuration.
+    #[error(
+        "the settings of processor `{processor}` have changed in a way that its state cannot \
+         survive: undo the change, or start with an empty data folder"
+    )]
+    ChangedSettings {
+        /// The processor.
+        processor: String,
+    },
+    /// An entry cannot be read.
+    #[error("cannot restore the state of processor `{processor}`")]
+    Entry {
+        /// The processor.
+        processor: String,
+        /// Why not.
+        #[source]
+        source: RestoreError,
+    },
+}
+
+/// What the operators have made since it was last taken.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    /// Records for the log, with the stream of each.
+    pub(crate) outputs: Vec<(StreamName, Record)>,
+    /// What was refused.
+    pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Events passed over, by operator and reason.
+    pub(crate) counts: HashMap<(usize, Counted), u64>,
+}
+
+/// Where an event that is being processed came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) position: SourcePosition,
+    pub(crate) original: Bytes,
+}
+
+/// The operators of one task.
+pub(crate) struct Operators {
+    slots: Vec<Slot>,
+    /// Operators that take a stream's events, by index of the task's input.
+    by_input: Vec<Arc<[usize]>>,
+    made: Made,
+}
+
+/// What an operator is called for.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Event(&'a Event),
+    EndOfTime(i64),
+}
+
+struct Slot {
+    name: Arc<str>,
+    generation: i32,
+    fingerprint: String,
+    operator: Box<dyn Operator>,
+    key: Vec<FieldPath>,
+    output: Option<StreamName>,
+    readers: Arc<[usize]>,
+}
+
+impl Operators {
+    /// Builds the operators of a stage, without state.
+    pub(crate) fn new(
+        plans: &[OperatorPlan],
+        inputs: &[StreamName],
+        build: impl Fn(&OperatorPlan) -> Box<dyn Operator>,
+    ) -> Self {
+        let readers = |source: OperatorInput| -> Arc<[usize]> {
+            let takes = |plan: &&(usize, &OperatorPlan)| plan.1.inputs.contains(&source);
+            plans.iter().enumerate().collect::<Vec<_>>().iter().filter(takes).map(|p| p.0).collect()
+        };
+        let slots = plans
+            .iter()
+            .enumerate()
+            .map(|(index, plan)| Slot {
+                name: Arc::from(plan.name.as_str()),
+                generation: plan.generation,
+                fingerprint: plan.fingerprint.clone(),
+                operator: build(plan),
+                key: plan.key.clone(),
+                output: plan.output.clone(),
+                readers: readers(OperatorInput::Operator(index)),
+            })
+            .collect();
+        let by_input =
+            inputs.iter().map(|stream| readers(OperatorInput::Stream(stream.clone()))).collect();
+        Self { slots, by_input, made: Made::default() }
+    }
+
+    /// Puts committed state back. State of operators that are no longer there is passed over.
+    pub(crate) fn restore(&mut self, state: &[StateEntry]) -> Result<(), RestoreStateError> {
+        for entry in state {
+            let slot_of =
+                |store: &[u8]| self.slots.iter().position(|slot| slot.store().as_bytes() == store);
+            if entry.store == FINGERPRINTS {
+                if let Some(slot) = slot_of(&entry.key)
+                    && self.slots[slot].fingerprint.as_bytes() != entry.value
+                {
+                    let processor = self.slots[slot].name.to_string();
+                    return Err(RestoreStateError::ChangedSettings { processor });
+                }
+            } else if let Some(slot) = slot_of(entry.store.as_bytes()) {
+                let slot = &mut self.slots[slot];
+                slot.operator.restore(&entry.key, &entry.value).map_err(|source| {
+                    RestoreStateError::Entry { processor: slot.name.to_string(), source }
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state changes that record which settings the state belongs to.
+    pub(crate) fn fingerprints(&self) -> Vec<StateChange> {
+        self.slots
+            .iter()
+            .map(|slot| StateChange {
+                store: FINGERPRINTS.to_owned(),
+                key: Bytes::from(slot.store()),
+                value: Some(Bytes::from(slot.fingerprint.clone())),
+            })
+            .collect()
+    }
+
+    /// Passes an event of an input through the stage.
+    pub(crate) fn process(&mut self, input: usize, event: &Event, origin: &Origin) {
+        for reader in self.by_input[input].clone().iter() {
+            self.run(*reader, Step::Event(event), Some(origin));
+        }
+    }
+
+    /// Tells all operators that the events of this time have been processed.
+    pub(crate) fn end_of_time(&mut self, time: i64) {
+        for index in 0..self.slots.len() {
+            self.run(index, Step::EndOfTime(time), None);
+        }
+    }
+
+    fn run(&mut self, index: usize, step: Step<'_>, origin: Option<&Origin>) {
+        let mut events = Vec::new();
+        let mut refusals = Vec::new();
+        let slot = &mut self.slots[index];
+        let counts = &mut self.made.counts;
+        let mut count = |reason| *counts.entry((index, reason)).or_default() += 1;
+        let mut emitter = Emitter::new(
+            &slot.name,
+            slot.generation,
+            &slot.key,
+            &mut events,
+            &mut refusals,
+            &mut count,
+        );
+        match step {
+            Step::Event(event) => slot.operator.process(event, &mut emitter),
+            Step::EndOfTime(time) => slot.operator.end_of_time(time, &mut emitter),
+        }
+        for refusal in refusals {
+            self.refuse(index, refusal, origin);
+        }
+        let readers = Arc::clone(&self.slots[index].readers);
+        for event in events {
+            for reader in readers.iter() {
+                self.run(*reader, Step::Event(&event), origin);
+            }
+            self.output(index, &event, origin);
+        }
+    }
+
+    fn output(&mut self, index: usize, event: &Event, origin: Option<&Origin>) {
+        let Some(stream) = self.slots[index].output.clone() else { return };
+        match event.to_record() {
+            Ok(record) => self.made.outputs.push((stream, record)),
+            Err(error) => {
+                let reason = format!("the output cannot be written as JSON: {error}");
+                self.refuse(index, Refusal { event: event.clone(), reason }, origin);
+            }
+        }
+    }
+
+    fn refuse(&mut self, index: usize, refusal: Refusal, origin: Option<&Origin>) {
+        let Refusal { event, reason } = refusal;
+        let stage = format!("processor/{}", self.slots[index].name);
+        // What came from a stream is kept as it came; what a processor made, as it would be written.
+        let original = origin
+            .filter(|origin| origin.position.stream == *event.stream)
+            .map(|origin| origin.original.clone())
+            .or_else(|| serde_json::to_vec(&event.value).ok().map(Bytes::from))
+            .unwrap_or_default();
+        self.made.dead_letters.push(DeadLetter {
+            id: EventId::of_dead_letter(&stage, event.id.as_bytes(), &original),
+            stage,
+            reason,
+            context: String::new(),
+            source: origin.map(|origin| origin.position.clone()),
+            key: event.key,
+            event_time: event.time,
+            ingest_time: event.ingest_time,
+            original,
+        });
+    }
+
+    /// Takes what was made since the last call.
+    pub(crate) fn take_made(&mut self) -> Made {
+        std::mem::take(&mut self.made)
+    }
+
+    /// Number of records made that wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.made.outputs.len() + self.made.dead_letters.len()
+    }
+
+    /// Takes what has changed of the operators' state since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<StateChange> {
+        let mut changes = Vec::new();
+        for slot in &mut self.slots {
+            let store = slot.store();
+            slot.operator.take_changes(&mut |key, value| {
+                changes.push(StateChange {
+                    store: store.clone(),
+                    key: Bytes::copy_from_slice(key),
+                    value: value.map(Bytes::from),
+                });
+            });
+        }
+        changes
+    }
+
+    /// Name and number of state entries of each operator.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.slots.iter().map(|slot| (slot.name.as_ref(), slot.operator.state_entries()))
+    }
+
+    /// The name of the operator of an index.
+    pub(crate) fn name(&self, index: usize) -> &str {
+        &self.slots[index].name
+    }
+}
+
+impl Slot {
+    /// Name of its state in the task's changelog.
+    fn store(&self) -> String {
+        format!("{}.{}", self.name, self.generation)
+    }
+}

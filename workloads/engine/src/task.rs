@@ -1,0 +1,307 @@
+//! One task: a stage's partition at work. Reads its inputs, releases what the watermark has
+//! passed, runs the operators and commits outputs, state and positions at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::select_all;
+use millrace_core::Event;
+use millrace_core::Offset;
+use millrace_core::Record;
+use millrace_core::time::rfc3339;
+use millrace_log::Log;
+use millrace_log::ReadLimit;
+use millrace_log::TaskClaim;
+use millrace_log::TaskName;
+use millrace_observe::Component;
+use millrace_observe::State;
+use millrace_plan::model::OnLate;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::buffer::Buffer;
+use crate::buffer::Buffered;
+use crate::error::TaskError;
+use crate::input::Input;
+use crate::input::Judgement;
+use crate::operators::Operators;
+use crate::outbox::Outbox;
+use crate::task_metrics::TaskMetrics;
+
+/// Progress without outputs is committed after so many records or so much time, so that a
+/// restart reads little again.
+const COMMIT_RECORDS: u64 = 10_000;
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An input with the means to wait for it.
+pub(crate) struct Source {
+    pub(crate) input: Input,
+    /// The end of the partition in the log.
+    pub(crate) end: watch::Receiver<Offset>,
+    /// Whether whoever writes the stream has finished; only asked under `--until-end`.
+    pub(crate) upstream_finished: watch::Receiver<bool>,
+}
+
+impl Source {
+    fn readable(&self) -> bool {
+        self.input.next < *self.end.borrow()
+    }
+
+    fn ended(&self, until_end: bool) -> bool {
+        until_end && *self.upstream_finished.borrow() && !self.readable()
+    }
+}
+
+/// Why a task came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// All its input is processed.
+    Input,
+    /// It was asked to stop.
+    Shutdown,
+}
+
+/// What ended a task's wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Change,
+    CommitTime,
+}
+
+/// A task that holds its claim and has its state.
+pub(crate) struct Task {
+    pub(crate) name: TaskName,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) claim: TaskClaim,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) buffer: Buffer,
+    pub(crate) operators: Operators,
+    pub(crate) outbox: Outbox,
+    pub(crate) released_to: i64,
+    pub(crate) raised_to: i64,
+    pub(crate) batch: ReadLimit,
+    pub(crate) until_end: bool,
+    pub(crate) component: Arc<Component>,
+    pub(crate) metrics: TaskMetrics,
+    /// Records taken since the last commit, and when the first of them came.
+    pub(crate) uncommitted: u64,
+    pub(crate) uncommitted_since: Option<Instant>,
+}
+
+impl Task {
+    /// Works until the end of input or until it is asked to stop. What was processed is committed
+    /// in either case.
+    pub(crate) async fn run(mut self, shutdown: &CancellationToken) -> Result<Ended, TaskError> {
+        self.component.set(State::Running);
+        loop {
+            if shutdown.is_cancelled() {
+                self.commit().await?;
+                return Ok(Ended::Shutdown);
+            }
+            if let Some(source) = self.furthest_behind() {
+                self.read(source).await?;
+                self.release_below(self.watermark());
+                self.metrics.observe(&self.buffer, &self.operators);
+                if self.commit_is_due() {
+                    self.commit().await?;
+                }
+                tokio::task::yield_now().await;
+            } else if self.sources.iter().all(|source| source.ended(self.until_end)) {
+                self.release_everything();
+                self.commit().await?;
+                return Ok(Ended::Input);
+            } else {
+                if self.wait(shutdown).await == Woken::CommitTime {
+                    self.commit().await?;
+                }
+            }
+        }
+    }
+
+    /// The input to read next: the one with the lowest watermark. The others wait for it.
+    fn furthest_behind(&self) -> Option<usize> {
+        let lowest = self.watermark();
+        self.sources.iter().position(|source| {
+            source.readable() && source.input.watermark().max(self.raised_to) <= lowest
+        })
+    }
+
+    /// The lowest watermark of the inputs that have not ended, or what it was raised to.
+    fn watermark(&self) -> i64 {
+        self.sources
+            .iter()
+            .filter(|source| !source.ended(self.until_end))
+            .map(|source| source.input.watermark())
+            .min()
+            .unwrap_or(i64::MIN)
+            .max(self.raised_to)
+    }
+
+    async fn read(&mut self, index: usize) -> Result<(), TaskError> {
+        let input = &self.sources[index].input;
+        let batch =
+            self.log.read(&input.stream, input.partition, input.next, self.batch).await.map_err(
+                |source| TaskError::Read {
+                    task: self.name.to_string(),
+                    stream: input.stream.to_string(),
+                    source,
+                },
+            )?;
+        self.uncommitted += batch.entries.len() as u64;
+        self.uncommitted_since.get_or_insert_with(Instant::now);
+        self.metrics.read(index, batch.entries.len());
+        for (offset, entry) in batch.entries {
+            let input = &mut self.sources[index].input;
+            match input.take(offset, entry, self.released_to, self.raised_to) {
+                Judgement::Nothing => {}
+                Judgement::Duplicate => self.metrics.duplicate(index),
+                Judgement::Late(record) => self.late(index, offset, record),
+                Judgement::Buffer(record) => {
+                    self.buffer.insert(Buffered { input: index, offset, record });
+                    if let Some(watermark) = self.buffer.overflow() {
+                        self.metrics.raised();
+                        self.raised_to = self.raised_to.max(watermark);
+                        self.release_below(self.watermark());
+                    }
+                }
+            }
+        }
+        // The log may use offsets up without entries.
+        let input = &mut self.sources[index].input;
+        input.next = input.next.max(batch.next);
+        Ok(())
+    }
+
+    fn late(&mut self, index: usize, offset: Offset, record: Record) {
+        self.metrics.late(index);
+        let input = &self.sources[index].input;
+        if input.on_late == OnLate::Drop {
+            return;
+        }
+        let reason = format!(
+            "late: the event time {} is before the watermark {} of its partition",
+            rfc3339(record.event_time),
+            rfc3339(input.watermark().max(self.raised_to)),
+        );
+        let origin = input.origin(offset, &record);
+        self.outbox.refuse_record(&input.stream, reason, record, origin);
+    }
+
+    /// Processes everything buffered below the watermark, one event time after the other.
+    fn release_below(&mut self, watermark: i64) {
+        while let Some((time, records)) = self.buffer.release(watermark) {
+            for Buffered { input: index, offset, record } in records {
+                let input = &mut self.sources[index].input;
+                input.released(offset);
+                let origin = input.origin(offset, &record);
+                match Event::parse(Arc::clone(&input.label), record.clone()) {
+                    Ok(event) => self.operators.process(index, &event, &origin),
+                    Err(error) => {
+                        let reason = format!("the event is not JSON: {error}");
+                        self.outbox.refuse_record(&input.stream, reason, record, origin);
+                    }
+                }
+            }
+            self.operators.end_of_time(time);
+        }
+        self.released_to = self.released_to.max(watermark);
+        if watermark > i64::MIN {
+            self.component.set_watermark(self.released_to);
+        }
+    }
+
+    /// At the end of input nothing more is expected up to the highest event time there was.
+    fn release_everything(&mut self) {
+        let highest = self
+            .sources
+            .iter()
+            .map(|source| source.input.highest_time())
+            .chain(self.buffer.highest_time())
+            .max();
+        if let Some(highest) = highest.filter(|time| *time > i64::MIN) {
+            self.raised_to = self.raised_to.max(highest.saturating_add(1));
+            self.release_below(self.raised_to);
+        }
+    }
+
+    fn commit_is_due(&self) -> bool {
+        self.operators.waiting() > 0
+            || self.outbox.is_due(self.released_to)
+            || self.uncommitted >= COMMIT_RECORDS
+            || self.commit_deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn commit_deadline(&self) -> Option<Instant> {
+        self.uncommitted_since.map(|since| since + COMMIT_INTERVAL)
+    }
+
+    /// Waits for input, the next commit's time, the end of an upstream or the shutdown.
+    async fn wait(&mut self, shutdown: &CancellationToken) -> Woken {
+        self.component.set_lag(self.lag());
+        let deadline = self.commit_deadline();
+        let until_end = self.until_end;
+        let mut changes = Vec::new();
+        for source in &mut self.sources {
+            let ends = until_end && !*source.upstream_finished.borrow();
+            changes.push(Box::pin(async move {
+                tokio::select! {
+                    result = source.end.changed() => result.is_ok(),
+                    result = source.upstream_finished.changed(), if ends => result.is_ok(),
+                }
+            }));
+        }
+        let commit_time = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Woken::Change,
+            (alive, ..) = select_all(changes) => {
+                // A log that is closing no longer tells of changes; the shutdown comes next.
+                if !alive {
+                    shutdown.cancelled().await;
+                }
+                Woken::Change
+            }
+            () = commit_time => Woken::CommitTime,
+        }
+    }
+
+    fn lag(&self) -> i64 {
+        self.sources.iter().map(|source| (*source.end.borrow() - source.input.next).max(0)).sum()
+    }
+
+    /// Commits what was processed since the last commit; nothing if there is nothing.
+    async fn commit(&mut self) -> Result<(), TaskError> {
+        if self.uncommitted == 0
+            && !self.outbox.is_due(self.released_to)
+            && self.operators.waiting() == 0
+        {
+            return Ok(());
+        }
+        let made = self.operators.take_made();
+        self.metrics.made(&made, &self.operators);
+        self.outbox.add(made);
+        let (released_to, raised_to) = (self.released_to, self.raised_to);
+        let positions = self
+            .sources
+            .iter_mut()
+            .map(|source| source.input.commit(released_to, raised_to))
+            .collect();
+        let commit = self.outbox.take(self.operators.take_changes(), positions, released_to);
+        let started = Instant::now();
+        self.log
+            .commit_task(&self.claim, commit)
+            .await
+            .map_err(|source| TaskError::Commit { task: self.name.to_string(), source })?;
+        self.metrics.committed(started.elapsed());
+        self.uncommitted = 0;
+        self.uncommitted_since = None;
+        self.component.set_lag(self.lag());
+        Ok(())
+    }
+}

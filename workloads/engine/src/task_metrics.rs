@@ -1,0 +1,110 @@
+//! The figures of one task, looked up once.
+
+use std::time::Duration;
+
+use millrace_processors::Counted;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::buffer::Buffer;
+use crate::metrics::InputLabels;
+use crate::metrics::Metrics;
+use crate::metrics::PassedOverLabels;
+use crate::metrics::ProcessorLabels;
+use crate::metrics::StageLabels;
+use crate::metrics::TaskLabels;
+use crate::operators::Made;
+use crate::operators::Operators;
+
+/// The figures of one task.
+#[derive(Debug)]
+pub(crate) struct TaskMetrics {
+    metrics: Metrics,
+    partition: i32,
+    inputs: Vec<InputCounters>,
+    raised: Counter,
+    buffered: Gauge,
+    outputs: Counter,
+    dead_letters: Counter,
+}
+
+#[derive(Debug)]
+struct InputCounters {
+    read: Counter,
+    late: Counter,
+    duplicate: Counter,
+}
+
+impl TaskMetrics {
+    /// The figures of a stage's partition with inputs of these names.
+    pub(crate) fn new(metrics: Metrics, stage: &str, partition: i32, inputs: &[String]) -> Self {
+        let stage_labels = StageLabels { stage: stage.to_owned() };
+        let task_labels = TaskLabels { stage: stage.to_owned(), partition };
+        let inputs = inputs
+            .iter()
+            .map(|stream| {
+                let labels = InputLabels { stage: stage.to_owned(), stream: stream.clone() };
+                InputCounters {
+                    read: metrics.records_read.get_or_create_owned(&labels),
+                    late: metrics.records_late.get_or_create_owned(&labels),
+                    duplicate: metrics.records_duplicate.get_or_create_owned(&labels),
+                }
+            })
+            .collect();
+        Self {
+            partition,
+            inputs,
+            raised: metrics.watermark_raised.get_or_create_owned(&stage_labels),
+            buffered: metrics.buffered.get_or_create_owned(&task_labels),
+            outputs: metrics.outputs.get_or_create_owned(&stage_labels),
+            dead_letters: metrics.dead_letters.get_or_create_owned(&stage_labels),
+            metrics,
+        }
+    }
+
+    pub(crate) fn read(&self, input: usize, records: usize) {
+        self.inputs[input].read.inc_by(records as u64);
+    }
+
+    pub(crate) fn late(&self, input: usize) {
+        self.inputs[input].late.inc();
+    }
+
+    pub(crate) fn duplicate(&self, input: usize) {
+        self.inputs[input].duplicate.inc();
+    }
+
+    pub(crate) fn raised(&self) {
+        self.raised.inc();
+    }
+
+    /// Notes how much is buffered and kept.
+    pub(crate) fn observe(&self, buffer: &Buffer, operators: &Operators) {
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.buffered.set(gauge(buffer.len()));
+        for (processor, entries) in operators.sizes() {
+            let labels =
+                ProcessorLabels { processor: processor.to_owned(), partition: self.partition };
+            self.metrics.state_entries.get_or_create(&labels).set(gauge(entries));
+        }
+    }
+
+    /// Counts what the operators made.
+    pub(crate) fn made(&self, made: &Made, operators: &Operators) {
+        self.outputs.inc_by(made.outputs.len() as u64);
+        self.dead_letters.inc_by(made.dead_letters.len() as u64);
+        for ((operator, reason), number) in &made.counts {
+            let reason = match reason {
+                Counted::Filtered => "filtered",
+                Counted::Duplicate => "duplicate",
+            };
+            let labels =
+                PassedOverLabels { processor: operators.name(*operator).to_owned(), reason };
+            self.metrics.passed_over.get_or_create(&labels).inc_by(*number);
+        }
+    }
+
+    pub(crate) fn committed(&self, took: Duration) {
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+    }
+}
