@@ -1,5 +1,7 @@
 //! A broker that breaks connections: every message must reach it all the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -156,7 +156,7 @@ mod tests {
 
     /// Total distance of each car after each tick, by straightforward addition.
     fn distances(ticks: &[Tick]) -> Vec<Vec<f64>> {
-        let mut last = vec![None; 6];
+        let mut last = [None; 6];
         let mut totals = vec![0.0; 6];
         ticks
             .iter()
@@ -199,7 +199,7 @@ mod tests {
     fn cars_stay_on_the_track_and_below_400_mph() {
         let settings = settings();
         let points = settings.track.points().to_vec();
-        let mut last: Vec<Option<Message>> = vec![None; 6];
+        let mut last: [Option<Message>; 6] = [None; 6];
         for tick in RaceSimulation::new(settings) {
             for (_, message) in tick.messages {
                 // Neighbouring rows are at most 21.2 m apart, so on the line between two of them

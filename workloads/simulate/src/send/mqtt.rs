@@ -1,4 +1,4 @@
-//! Races over MQTT at QoS 1, each on a connection of its own.
+//! Races over MQTT at `QoS` 1, each on a connection of its own.
 //!
 //! A message leaves the sender's book only with its PUBACK: after a broken connection all that is
 //! still in the book is sent again, in order, before anything new.
