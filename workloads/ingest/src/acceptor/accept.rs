@@ -1,0 +1,313 @@
+//! Appends what a message became, durably, before anyone confirms it.
+//!
+//! Every message ends as a record, as a dead letter, or (the mapping's `abort`) as a count. If
+//! the log cannot take it, nothing is stored and the caller must not confirm.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use millrace_core::DeadLetter;
+use millrace_core::EventId;
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use millrace_log::Append;
+use millrace_log::AppendError;
+use millrace_log::Entry;
+use millrace_log::Log;
+use millrace_observe::Observer;
+use millrace_plan::Plan;
+use millrace_plan::model::StreamOrigin;
+
+use crate::acceptor::metrics::Metrics;
+use crate::acceptor::metrics::RouteMetrics;
+use crate::acceptor::refusal::Refusal;
+use crate::acceptor::refusal::RefusalKind;
+use crate::acceptor::route::Decision;
+use crate::acceptor::route::Incoming;
+use crate::acceptor::route::Route;
+
+/// Stage of dead letters whose topic no way in takes.
+const UNROUTED_STAGE: &str = "ingest";
+
+/// The partition that takes all dead letters.
+const DEAD_LETTERS_PARTITION: Partition = 0;
+
+/// Turns messages into durable records and dead letters. Cloning is cheap.
+#[derive(Clone)]
+pub struct Acceptor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    routes: Vec<Arc<Route>>,
+    by_name: BTreeMap<String, Arc<Route>>,
+    log: Arc<dyn Log>,
+    metrics: Metrics,
+    unrouted: RouteMetrics,
+}
+
+/// What became of a message that needs no further attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is a durable record.
+    Stored {
+        /// The event's id.
+        id: EventId,
+        /// Partition of the route's stream.
+        partition: Partition,
+        /// Offset within the partition.
+        offset: Offset,
+    },
+    /// The mapping said `abort`: nothing is stored, and nothing is wrong.
+    Dropped,
+}
+
+/// A message that is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It is invalid, and is now a durable dead letter. The caller may confirm that.
+    #[error("{reason}")]
+    Invalid {
+        /// What was wrong, coarsely.
+        kind: RefusalKind,
+        /// What was wrong, for a person.
+        reason: String,
+        /// Offset of the dead letter.
+        offset: Offset,
+    },
+    /// The log does not accept at present. Nothing is stored; the caller must not confirm.
+    #[error("cannot store the message")]
+    Unavailable(#[source] AppendError),
+}
+
+/// A dead letter that could not be fed in again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It was not refused at ingest.
+    #[error("dead letters of `{0}` cannot be fed in again: they were no incoming messages")]
+    Stage(String),
+    /// Its way in is not part of the pipeline any more.
+    #[error("the pipeline has no way in `{0}` any more")]
+    UnknownRoute(String),
+    /// It was refused again, or the log does not accept.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// What a message became, before it is durable.
+pub(crate) struct Prepared {
+    /// The entry to append; none where the mapping said `abort`.
+    pub(crate) entry: Option<Append>,
+    outcome: Outcome,
+    metrics: RouteMetrics,
+}
+
+enum Outcome {
+    Stored(EventId),
+    Dropped,
+    Invalid(RefusalKind, String),
+}
+
+impl Acceptor {
+    /// Makes the ways in of a plan. Streams must exist in the log when messages come.
+    #[must_use]
+    pub fn new(plan: &Plan, log: Arc<dyn Log>, observer: &Observer) -> Self {
+        let metrics = Metrics::register(observer);
+        let routes: Vec<_> = plan
+            .ingest
+            .iter()
+            .filter_map(|ingest| {
+                let stream = plan.stream(&ingest.to)?;
+                let StreamOrigin::Ingested(ingested) = &stream.origin else { return None };
+                let ingested = Arc::new(ingested.clone());
+                let counters = metrics.route(&ingest.name);
+                Some(Arc::new(Route::new(ingest, ingested, stream.partitions, counters)))
+            })
+            .collect();
+        let by_name = routes.iter().map(|r| (r.name().to_owned(), Arc::clone(r))).collect();
+        let unrouted = metrics.route("");
+        Self { shared: Arc::new(Shared { routes, by_name, log, metrics, unrouted }) }
+    }
+
+    /// The way in of this name.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<&Arc<Route>> {
+        self.shared.by_name.get(name)
+    }
+
+    /// The names of all ways in, in order.
+    pub fn route_names(&self) -> impl Iterator<Item = &str> {
+        self.shared.by_name.keys().map(String::as_str)
+    }
+
+    /// The first way in that takes what clients publish to our own endpoint on this topic.
+    #[must_use]
+    pub fn listener(&self, topic: &str) -> Option<&Arc<Route>> {
+        self.shared.routes.iter().find(|route| route.listens_on(topic))
+    }
+
+    /// Makes a message that came to our own endpoint durable.
+    ///
+    /// # Errors
+    /// When it is invalid or of no way in (then it is a durable dead letter), or when the log
+    /// does not accept (then nothing is stored).
+    pub async fn accept(&self, incoming: &Incoming<'_>) -> Result<Accepted, Refused> {
+        self.store(self.prepare_by_topic(incoming)).await
+    }
+
+    /// Makes a message durable that came in by a known way.
+    ///
+    /// # Errors
+    /// As [`Acceptor::accept`].
+    pub async fn accept_on(
+        &self,
+        route: &Route,
+        incoming: &Incoming<'_>,
+    ) -> Result<Accepted, Refused> {
+        self.store(self.prepare(route, incoming)).await
+    }
+
+    /// Feeds the original bytes of a dead letter through its way in again, as of now.
+    ///
+    /// # Errors
+    /// When it was not refused at ingest, its way in is gone, or it is refused again (which
+    /// makes another dead letter).
+    pub async fn replay(&self, letter: &DeadLetter, now: i64) -> Result<Accepted, ReplayError> {
+        let incoming = Incoming {
+            topic: &letter.context,
+            client_id: None,
+            user: None,
+            body: letter.original.clone(),
+            arrival: now,
+        };
+        if letter.stage == UNROUTED_STAGE {
+            return Ok(self.accept(&incoming).await?);
+        }
+        let name = letter
+            .stage
+            .strip_prefix("ingest/")
+            .ok_or_else(|| ReplayError::Stage(letter.stage.clone()))?;
+        let route = self.route(name).ok_or_else(|| ReplayError::UnknownRoute(name.to_owned()))?;
+        Ok(self.accept_on(route, &incoming).await?)
+    }
+
+    pub(crate) fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared {
+        match self.listener(incoming.topic) {
+            Some(route) => self.prepare(route, incoming),
+            None => refused(
+                UNROUTED_STAGE,
+                &self.shared.unrouted,
+                incoming,
+                &Refusal::NoRoute(incoming.topic.to_owned()),
+            ),
+        }
+    }
+
+    pub(crate) fn prepare(&self, route: &Route, incoming: &Incoming<'_>) -> Prepared {
+        match route.decide(incoming) {
+            Ok(Decision::Event(partition, record)) => Prepared {
+                outcome: Outcome::Stored(record.id),
+                metrics: route.metrics.clone(),
+                entry: Some(Append {
+                    stream: route.stream().clone(),
+                    partition,
+                    entry: Entry::Record(record),
+                }),
+            },
+            Ok(Decision::Dropped) => Prepared {
+                entry: None,
+                outcome: Outcome::Dropped,
+                metrics: route.metrics.clone(),
+            },
+            Err(refusal) => refused(route.stage(), &route.metrics, incoming, &refusal),
+        }
+    }
+
+    async fn store(&self, mut prepared: Prepared) -> Result<Accepted, Refused> {
+        let Some(entry) = prepared.entry.take() else { return prepared.finish(0, 0) };
+        let partition = entry.partition;
+        let bytes = body_length(&entry);
+        let begun = Instant::now();
+        match self.shared.log.append(vec![entry]).await {
+            Ok(offsets) => {
+                self.shared.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+                prepared.metrics.bytes.inc_by(bytes);
+                prepared.finish(partition, offsets.first().copied().unwrap_or_default())
+            }
+            Err(error) => {
+                prepared.metrics.unavailable.inc();
+                Err(Refused::Unavailable(error))
+            }
+        }
+    }
+
+    /// Appends many prepared messages at once, in their order.
+    pub(crate) async fn store_all(
+        &self,
+        prepared: &[Prepared],
+    ) -> Result<(), AppendError> {
+        let entries: Vec<_> = prepared.iter().filter_map(|one| one.entry.clone()).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.shared.log.append(entries).await.map(drop)
+    }
+}
+
+impl Prepared {
+    /// Counts a message that has become durable (or needs not), and says what it became.
+    pub(crate) fn finish(self, partition: Partition, offset: Offset) -> Result<Accepted, Refused> {
+        match self.outcome {
+            Outcome::Stored(id) => {
+                self.metrics.stored.inc();
+                Ok(Accepted::Stored { id, partition, offset })
+            }
+            Outcome::Dropped => {
+                self.metrics.dropped.inc();
+                Ok(Accepted::Dropped)
+            }
+            Outcome::Invalid(kind, reason) => {
+                self.metrics.refused(kind);
+                Err(Refused::Invalid { kind, reason, offset })
+            }
+        }
+    }
+}
+
+fn refused(
+    stage: &str,
+    metrics: &RouteMetrics,
+    incoming: &Incoming<'_>,
+    refusal: &Refusal,
+) -> Prepared {
+    let reason = refusal.to_string();
+    let letter = DeadLetter {
+        stage: stage.to_owned(),
+        reason: reason.clone(),
+        context: incoming.topic.to_owned(),
+        source: None,
+        key: bytes::Bytes::new(),
+        event_time: incoming.arrival,
+        ingest_time: incoming.arrival,
+        id: EventId::of_dead_letter(stage, incoming.topic.as_bytes(), &incoming.body),
+        original: incoming.body.clone(),
+    };
+    Prepared {
+        entry: Some(Append {
+            stream: StreamName::dead_letters(),
+            partition: DEAD_LETTERS_PARTITION,
+            entry: Entry::Record(letter.into_record()),
+        }),
+        outcome: Outcome::Invalid(refusal.kind(), reason),
+        metrics: metrics.clone(),
+    }
+}
+
+fn body_length(entry: &Append) -> u64 {
+    match &entry.entry {
+        Entry::Record(record) => record.value.len() as u64,
+        Entry::Mark(_) => 0,
+    }
+}

@@ -1,0 +1,236 @@
+//! Records silence: after a stream's `idle` without input, a partition gets a mark that lets
+//! event time go on without it.
+//!
+//! The mark is part of the log from then on, so that a replay needs no clock. None is written
+//! while `--until-end` runs: there the end of input releases everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::select_all;
+use millrace_core::Mark;
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use millrace_log::Append;
+use millrace_log::AppendError;
+use millrace_log::Entry;
+use millrace_log::Log;
+use millrace_log::PartitionInfo;
+use millrace_log::ReadError;
+use millrace_plan::Plan;
+use millrace_plan::model::StreamOrigin;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+/// How long after a start clients may take to come back before their silence counts.
+pub const RECONNECT_GRACE: Duration = Duration::from_secs(10);
+
+/// Silence is noticed at most this share of `idle` late.
+const CHECKS_PER_IDLE: u32 = 10;
+
+/// Shortest time between two checks.
+const MIN_CHECK: Duration = Duration::from_millis(5);
+
+/// Watches the ingested streams of a plan that declare `idle`.
+pub struct IdleWatcher {
+    streams: Vec<Watched>,
+}
+
+/// One stream and what is known of it.
+struct Watched {
+    log: Arc<dyn Log>,
+    stream: StreamName,
+    disorder: i64,
+    idle: Duration,
+    heartbeat: bool,
+    partitions: Vec<Silence>,
+}
+
+/// How long a partition has been silent.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    /// Where its last known input ended.
+    end: Offset,
+    /// When that was, or the end of the reconnect grace if that is later.
+    since: Instant,
+}
+
+/// A mark that could not be written.
+#[derive(Debug, thiserror::Error)]
+enum MarkIdleError {
+    #[error("cannot look at stream `{stream}`")]
+    Look { stream: StreamName, source: ReadError },
+    #[error("cannot mark stream `{stream}` as idle")]
+    Mark { stream: StreamName, source: AppendError },
+}
+
+impl IdleWatcher {
+    /// A watcher of all streams of the plan that declare `idle`.
+    #[must_use]
+    pub fn new(plan: &Plan, log: &Arc<dyn Log>) -> Self {
+        let streams = plan
+            .streams
+            .iter()
+            .filter_map(|stream| {
+                let StreamOrigin::Ingested(ingested) = &stream.origin else { return None };
+                Some(Watched {
+                    log: Arc::clone(log),
+                    stream: stream.name.clone(),
+                    disorder: i64::try_from(ingested.disorder.as_millis()).unwrap_or(i64::MAX),
+                    idle: ingested.idle?,
+                    heartbeat: ingested.heartbeat,
+                    partitions: vec![
+                        Silence { end: 0, since: Instant::now() };
+                        usize::try_from(stream.partitions).unwrap_or_default()
+                    ],
+                })
+            })
+            .collect();
+        Self { streams }
+    }
+
+    /// Watches until cancelled. The reconnect grace begins now.
+    pub async fn run(self, cancel: CancellationToken) {
+        let tasks = TaskTracker::new();
+        for stream in self.streams {
+            let cancel = cancel.clone();
+            tasks.spawn(async move { cancel.run_until_cancelled(stream.watch()).await });
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+impl Watched {
+    async fn watch(mut self) {
+        let counts_from = Instant::now() + RECONNECT_GRACE;
+        for partition in &mut self.partitions {
+            *partition = Silence { end: Offset::MIN, since: counts_from };
+        }
+        tokio::time::sleep_until(counts_from).await;
+        loop {
+            match self.check(counts_from).await {
+                Ok(Quiet::Settled) => self.input().await,
+                Ok(Quiet::Until(deadline)) => tokio::time::sleep_until(deadline).await,
+                Err(error) => {
+                    warn!(
+                        message = "Failed to record the silence of a stream; trying again.",
+                        error = &error as &dyn std::error::Error
+                    );
+                    tokio::time::sleep(self.idle.max(Duration::from_secs(1))).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at every partition once and marks those that are silent.
+    async fn check(&mut self, counts_from: Instant) -> Result<Quiet, MarkIdleError> {
+        let infos = (0..)
+            .zip(&self.partitions)
+            .map(|(partition, _)| self.log.partition_info(&self.stream, partition))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|source| MarkIdleError::Look { stream: self.stream.clone(), source })?;
+        let now = Instant::now();
+        for (silence, info) in self.partitions.iter_mut().zip(&infos) {
+            if silence.end == Offset::MIN {
+                silence.end = info.end;
+            } else if info.end > silence.end {
+                *silence = Silence { end: info.end, since: now.max(counts_from) };
+            }
+        }
+        let silent: Vec<_> =
+            self.partitions.iter().map(|p| now >= p.since + self.idle).collect();
+        let marks = marks(&infos, &silent, self.disorder, self.heartbeat);
+        if !marks.is_empty() {
+            self.append(&marks).await?;
+        }
+        if silent.iter().all(|silent| *silent) {
+            return Ok(Quiet::Settled);
+        }
+        // Input is seen when it is looked for, so that looking seldom would stretch `idle`.
+        let next = now + (self.idle / CHECKS_PER_IDLE).max(MIN_CHECK);
+        let deadlines = self.partitions.iter().map(|p| p.since + self.idle).filter(|d| *d > now);
+        Ok(Quiet::Until(deadlines.fold(next, Instant::min)))
+    }
+
+    async fn append(&mut self, marks: &[(usize, i64)]) -> Result<(), MarkIdleError> {
+        let entries = marks.iter().map(|(partition, watermark)| Append {
+            stream: self.stream.clone(),
+            partition: Partition::try_from(*partition).unwrap_or_default(),
+            entry: Entry::Mark(Mark::Idle { watermark: *watermark }),
+        });
+        let offsets = self
+            .log
+            .append(entries.collect())
+            .await
+            .map_err(|source| MarkIdleError::Mark { stream: self.stream.clone(), source })?;
+        for ((partition, _), offset) in marks.iter().zip(offsets) {
+            let silence = &mut self.partitions[*partition];
+            // If a record came before the mark, the next check sees it as input.
+            if offset == silence.end {
+                silence.end += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an entry that is not known yet.
+    async fn input(&self) {
+        let followed = (0..).zip(&self.partitions).filter_map(|(partition, silence)| {
+            let mut end = self.log.follow(&self.stream, partition).ok()?;
+            let known = silence.end;
+            Some(async move { end.wait_for(|end| *end > known).await.map(drop) }.boxed())
+        });
+        let followed: Vec<_> = followed.collect();
+        // A closed log ends the followers; the next check reports it.
+        if !followed.is_empty() {
+            let _ = select_all(followed).await;
+        }
+    }
+}
+
+/// When to look again.
+enum Quiet {
+    /// Everything is silent and marked: at the next input.
+    Settled,
+    /// At this time.
+    Until(Instant),
+}
+
+/// The watermark that each silent partition gets: the highest event time of the others less
+/// `disorder`, or one more than the highest of all if all are silent and the stream has a
+/// heartbeat. A mark never takes a partition back.
+fn marks(
+    infos: &[PartitionInfo],
+    silent: &[bool],
+    disorder: i64,
+    heartbeat: bool,
+) -> Vec<(usize, i64)> {
+    let highest = |except: Option<usize>| {
+        let others = infos.iter().enumerate().filter(|(i, _)| Some(*i) != except);
+        others.filter_map(|(_, info)| info.highest_event_time).max()
+    };
+    let all_silent = silent.iter().all(|silent| *silent);
+    let mut marks = Vec::new();
+    for (partition, info) in infos.iter().enumerate().filter(|(i, _)| silent[*i]) {
+        let watermark = if all_silent && heartbeat {
+            highest(None).map(|time| time.saturating_add(1))
+        } else {
+            highest(Some(partition)).map(|time| time.saturating_sub(disorder))
+        };
+        let current = info
+            .highest_event_time
+            .map(|time| time.saturating_sub(disorder))
+            .max(info.highest_mark);
+        if let Some(watermark) = watermark
+            && Some(watermark) > current
+        {
+            marks.push((partition, watermark));
+        }
+    }
+    marks
+}

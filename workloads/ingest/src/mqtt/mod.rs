@@ -1,0 +1,1 @@
+//! MQTT: our own endpoint, and the client of an external broker.

@@ -1,0 +1,148 @@
+//! Which marks the silence of ingested streams leaves in the log, on tokio's paused clock.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_core::EventId;
+use millrace_core::Headers;
+use millrace_core::Partition;
+use millrace_core::Record;
+use millrace_ingest::IdleWatcher;
+use millrace_log::Append;
+use millrace_log::Entry;
+use millrace_log::Log;
+use millrace_plan::model::IngestedStream;
+use support::MemoryLog;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+async fn event(log: &MemoryLog, partition: Partition, event_time: i64) {
+    let record = Record {
+        key: "k".into(),
+        event_time,
+        ingest_time: 0,
+        id: EventId::of_content("coordinates", b"k", &event_time.to_be_bytes()),
+        headers: Headers::default(),
+        value: "{}".into(),
+    };
+    let append = Append {
+        stream: "coordinates".parse().unwrap(),
+        partition,
+        entry: Entry::Record(record),
+    };
+    log.append(vec![append]).await.unwrap();
+}
+
+fn watch(partitions: Partition, heartbeat: bool) -> Arc<MemoryLog> {
+    let ingested = IngestedStream { heartbeat, ..support::coordinates() };
+    let plan = support::plan(ingested, partitions, Vec::new());
+    let log = MemoryLog::new(&[("coordinates", partitions), ("dead-letters", 1)]);
+    let shared: Arc<dyn Log> = log.clone();
+    tokio::spawn(IdleWatcher::new(&plan, &shared).run(CancellationToken::new()));
+    log
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[tokio::test(start_paused = true)]
+async fn total_silence_with_a_heartbeat_releases_the_last_frame_once() {
+    let log = watch(1, true);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    sleep(millis(499)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    sleep(millis(60)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+    sleep(millis(60_000)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+    event(&log, 0, 2000).await;
+    sleep(millis(600)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001, 2001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_only_from_the_end_of_the_reconnect_grace() {
+    let log = watch(1, true);
+    event(&log, 0, 1000).await;
+    sleep(millis(10_499)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    sleep(millis(60)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn total_silence_without_a_heartbeat_gives_the_highest_time_of_the_others_less_disorder() {
+    let log = watch(2, false);
+    event(&log, 0, 1000).await;
+    event(&log, 1, 3000).await;
+    sleep(millis(60_000)).await;
+    assert_eq!(log.marks("coordinates", 0), [2950]);
+    assert!(log.marks("coordinates", 1).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_partition_without_a_heartbeat_gets_no_mark() {
+    let log = watch(1, false);
+    event(&log, 0, 1000).await;
+    sleep(millis(60_000)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_partition_follows_the_others_and_an_active_one_gets_no_mark() {
+    let log = watch(2, true);
+    sleep(millis(10_000)).await;
+    event(&log, 1, 5000).await;
+    for step in 0..20 {
+        event(&log, 0, 10_000 + 100 * step).await;
+        sleep(millis(100)).await;
+    }
+    let marks = log.marks("coordinates", 1);
+    assert!(marks.is_sorted_by(|a, b| a < b), "{marks:?}");
+    assert!(marks.first() >= Some(&10_350), "{marks:?}");
+    assert!(marks.last() <= Some(&11_850), "{marks:?}");
+    assert!(marks.last() >= Some(&11_650), "{marks:?}");
+    assert!(log.marks("coordinates", 0).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn total_silence_with_a_heartbeat_marks_empty_partitions_too() {
+    let log = watch(3, true);
+    event(&log, 1, 1000).await;
+    sleep(millis(60_000)).await;
+    for partition in 0..3 {
+        assert_eq!(log.marks("coordinates", partition), [1001], "{partition}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_stream_gets_no_mark() {
+    let log = watch(2, true);
+    sleep(millis(60_000)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    assert!(log.marks("coordinates", 1).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_the_log_refuses_is_written_later() {
+    let log = watch(1, true);
+    event(&log, 0, 1000).await;
+    log.refuse(3);
+    sleep(millis(60_000)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_the_watcher() {
+    let plan = support::plan(support::coordinates(), 2, Vec::new());
+    let log: Arc<dyn Log> = MemoryLog::new(&[("coordinates", 2), ("dead-letters", 1)]);
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn(IdleWatcher::new(&plan, &log).run(cancel.clone()));
+    sleep(millis(20_000)).await;
+    cancel.cancel();
+    running.await.unwrap();
+}
