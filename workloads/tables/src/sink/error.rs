@@ -1,0 +1,47 @@
+//! Why a table sink stopped for good.
+
+use millrace_log::CommitTaskError;
+use millrace_log::ReadError;
+
+use crate::CommitError;
+
+/// A sink that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunSinkError {
+    /// The log cannot give what the sink reads.
+    #[error("sink `{sink}` cannot read its stream")]
+    Read {
+        /// The sink.
+        sink: String,
+        /// Why not.
+        #[source]
+        source: ReadError,
+    },
+    /// A dead letter cannot be stored.
+    #[error("sink `{sink}` cannot store a dead letter")]
+    DeadLetter {
+        /// The sink.
+        sink: String,
+        /// Why not.
+        #[source]
+        source: CommitTaskError,
+    },
+    /// Rows cannot be written.
+    #[error("sink `{sink}` cannot write its table")]
+    Commit {
+        /// The sink.
+        sink: String,
+        /// Why not.
+        #[source]
+        source: CommitError,
+    },
+    /// A reader ended by a defect.
+    #[error("a reader of sink `{sink}` broke off")]
+    Reader {
+        /// The sink.
+        sink: String,
+        /// How.
+        #[source]
+        source: tokio::task::JoinError,
+    },
+}

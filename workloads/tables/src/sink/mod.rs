@@ -1,0 +1,157 @@
+//! Runs table sinks: from the log into a store, exactly once.
+//!
+//! Each partition of each stream has a reader of its own. Rows and the position commit in one
+//! transaction of the database; what is no row becomes a dead letter before the position moves
+//! past it.
+
+mod error;
+mod metrics;
+mod partition;
+
+use std::sync::Arc;
+
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use millrace_log::Log;
+use millrace_observe::Observer;
+use millrace_plan::Plan;
+use millrace_plan::model::SinkTarget;
+use millrace_plan::model::StreamOrigin;
+use millrace_plan::model::TablePlan;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::TableSpec;
+use crate::TableStore;
+use metrics::SinkMetrics;
+use partition::PartitionReader;
+
+pub use error::RunSinkError;
+
+/// A table sink, with what it has to know of its streams.
+#[derive(Debug, Clone)]
+pub struct TableSink {
+    /// Its name in the resource.
+    pub name: String,
+    /// Raised to fill a new table from the log.
+    pub generation: i32,
+    /// What it reads.
+    pub inputs: Vec<SinkInput>,
+    /// What it fills.
+    pub table: TablePlan,
+    /// Partitions of the stream of dead letters.
+    pub dead_letter_partitions: Partition,
+}
+
+/// A stream that a sink reads.
+#[derive(Debug, Clone)]
+pub struct SinkInput {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its partitions.
+    pub partitions: Partition,
+    /// What `first` and `latest` compare.
+    pub order: RowOrder,
+}
+
+/// What `first` and `latest` compare, before the event's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOrder {
+    /// The event time.
+    EventTime,
+    /// The offset, where the stream's events have no time of their own.
+    Offset,
+}
+
+impl TableSink {
+    /// All table sinks of a plan.
+    #[must_use]
+    pub fn all(plan: &Plan) -> Vec<Self> {
+        let dead_letters = plan.stream(&StreamName::dead_letters());
+        plan.sinks
+            .iter()
+            .filter_map(|sink| {
+                let SinkTarget::Table(table) = &sink.target else { return None };
+                Some(Self {
+                    name: sink.name.clone(),
+                    generation: sink.generation,
+                    inputs: sink.from.iter().filter_map(|name| input(plan, name)).collect(),
+                    table: table.clone(),
+                    dead_letter_partitions: dead_letters.map_or(1, |stream| stream.partitions),
+                })
+            })
+            .collect()
+    }
+
+    /// The table as a store makes it.
+    #[must_use]
+    pub fn spec(&self) -> TableSpec {
+        TableSpec { generation: self.generation, plan: self.table.clone() }
+    }
+}
+
+fn input(plan: &Plan, name: &StreamName) -> Option<SinkInput> {
+    let stream = plan.stream(name)?;
+    let order = match &stream.origin {
+        StreamOrigin::Ingested(ingested) if ingested.event_time.is_none() => RowOrder::Offset,
+        _ => RowOrder::EventTime,
+    };
+    Some(SinkInput { stream: name.clone(), partitions: stream.partitions, order })
+}
+
+/// What all table sinks of a process share. Made once, since it registers their metrics.
+#[derive(Clone)]
+pub struct SinkContext {
+    log: Arc<dyn Log>,
+    tables: Arc<dyn TableStore>,
+    observer: Arc<Observer>,
+    metrics: SinkMetrics,
+}
+
+impl SinkContext {
+    /// Sinks that read this log and fill these tables.
+    #[must_use]
+    pub fn new(log: Arc<dyn Log>, tables: Arc<dyn TableStore>, observer: Arc<Observer>) -> Self {
+        let metrics = SinkMetrics::register(&observer);
+        Self { log, tables, observer, metrics }
+    }
+}
+
+/// Runs a sink whose table the store has ensured, until `shutdown`, or, where
+/// `upstream_finished` is given, until it has become `true` and everything before is written.
+///
+/// While the log or the database is unavailable the sink waits, says why, and goes on by itself.
+///
+/// # Errors
+/// When a partition cannot go on: its data is damaged, or someone else took it over. The other
+/// partitions go on first, until they are done.
+pub async fn run_table_sink(
+    sink: TableSink,
+    context: SinkContext,
+    upstream_finished: Option<watch::Receiver<bool>>,
+    shutdown: CancellationToken,
+) -> Result<(), RunSinkError> {
+    let sink = Arc::new(sink);
+    let mut readers = JoinSet::new();
+    for input in &sink.inputs {
+        for partition in 0..input.partitions {
+            let reader = PartitionReader::new(
+                Arc::clone(&sink),
+                input.clone(),
+                partition,
+                context.clone(),
+                shutdown.clone(),
+            );
+            readers.spawn(reader.run(upstream_finished.clone()));
+        }
+    }
+    let mut result = Ok(());
+    while let Some(finished) = readers.join_next().await {
+        let finished = finished.unwrap_or_else(|source| {
+            Err(RunSinkError::Reader { sink: sink.name.clone(), source })
+        });
+        result = result.and(finished);
+    }
+    result
+}
