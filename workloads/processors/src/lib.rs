@@ -3,8 +3,18 @@
 //! An operator sees the events of its task in order of (event time, key, event id) and hears when
 //! all events of one event time have come. It does no I/O; the engine stores what changed.
 
+mod build;
 mod emitter;
+mod entity;
+mod field;
+mod laps;
+mod motion;
+mod object;
 mod operator;
+mod program;
+mod rank;
+mod state;
 
+pub use build::build;
 pub use emitter::*;
 pub use operator::*;

@@ -1,0 +1,25 @@
+//! From the plan to operators.
+
+use millrace_plan::model::Operation;
+use millrace_plan::model::OperatorPlan;
+
+use crate::Operator;
+use crate::laps::Laps;
+use crate::motion::Motion;
+use crate::program::Filter;
+use crate::program::Map;
+use crate::rank::Rank;
+
+/// Makes the operator of a plan, with empty state.
+///
+/// The key that the plan declares is the emitter's matter, see [`crate::Emitter::new`].
+#[must_use]
+pub fn build(plan: &OperatorPlan) -> Box<dyn Operator> {
+    match &plan.operation {
+        Operation::Map(program) => Box::new(Map::new(program.clone())),
+        Operation::Filter(program) => Box::new(Filter::new(program.clone())),
+        Operation::Motion(settings) => Box::new(Motion::new(settings.clone())),
+        Operation::Rank(settings) => Box::new(Rank::new(settings.clone())),
+        Operation::Laps(settings) => Box::new(Laps::new(settings.clone())),
+    }
+}

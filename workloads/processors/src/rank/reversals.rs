@@ -1,0 +1,68 @@
+//! Since when pairs of competitors have been reversed against the confirmed order.
+//!
+//! A pair is reversed while the one that is behind in the confirmed order has the better value.
+//! Its clock starts at the first such frame and is forgotten as soon as a frame shows otherwise.
+//! If the pairs (a, b) and (b, c) are reversed, so is (a, c), at least since the later of both:
+//! that is why exchanging neighbours leads to one result whatever the order of the exchanges.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+/// One reversed pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Reversal {
+    ahead: u32,
+    behind: u32,
+    since: i64,
+}
+
+/// All reversed pairs of a group, ordered by pair.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reversals(Vec<Reversal>);
+
+impl Reversals {
+    /// Whether no pair is reversed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Since when the pair has been reversed, if it is.
+    pub(super) fn since(&self, ahead: u32, behind: u32) -> Option<i64> {
+        let place = self.0.binary_search_by_key(&(ahead, behind), |r| (r.ahead, r.behind)).ok()?;
+        Some(self.0[place].since)
+    }
+
+    /// Starts the clocks of pairs that are reversed at this frame and were not before, and forgets
+    /// those that no longer are. Says whether anything changed.
+    pub(super) fn update(&mut self, time: i64, reversed: &[(u32, u32)]) -> bool {
+        let mut next: Vec<Reversal> = reversed
+            .iter()
+            .map(|&(ahead, behind)| {
+                let since = self.since(ahead, behind).unwrap_or(time);
+                Reversal { ahead, behind, since }
+            })
+            .collect();
+        next.sort_unstable();
+        let changed = next != self.0;
+        self.0 = next;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_runs_while_every_frame_shows_the_reversal() {
+        let mut reversals = Reversals::default();
+        assert!(reversals.update(100, &[(2, 1), (0, 1)]));
+        assert!(!reversals.update(200, &[(0, 1), (2, 1)]));
+        assert_eq!(reversals.since(0, 1), Some(100));
+        assert!(reversals.update(300, &[(2, 1)]));
+        assert!(reversals.update(400, &[(0, 1), (2, 1)]));
+        assert_eq!(reversals.since(0, 1), Some(400));
+        assert_eq!(reversals.since(2, 1), Some(100));
+        assert_eq!(reversals.since(1, 2), None);
+    }
+}
