@@ -105,6 +105,16 @@ pub enum AppendError {
     /// The log cannot accept at present; the same append may succeed later.
     #[error("the log does not accept at present: {0}")]
     Unavailable(String),
+    /// A part is larger than the log stores; the same append can never succeed.
+    #[error("{what} has {bytes} bytes; at most {limit} can be stored")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The log was closed.
     #[error("the log is closed")]
     Closed,

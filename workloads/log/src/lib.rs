@@ -2,11 +2,14 @@
 //! commits for tasks.
 //!
 //! [`Log`] is what the rest of the program sees; [`embedded`] keeps everything in one folder of
-//! one process. [`conformance`] holds every implementation to the same behaviour.
+//! one process. The suite in `conformance` holds every implementation to the same behaviour.
 
+pub mod embedded;
 mod error;
 mod model;
 
+pub use embedded::EmbeddedLog;
+pub use embedded::EmbeddedLogOptions;
 pub use error::*;
 pub use model::*;
 

@@ -1,0 +1,259 @@
+//! The log as its callers see it: requests go to the writer, reads go to the database.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+
+use async_trait::async_trait;
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use super::group::entry_bytes;
+use super::keys;
+use super::open;
+use super::options::EmbeddedLogOptions;
+use super::read;
+use super::request::Queued;
+use super::request::Request;
+use super::saved;
+use super::saved::SavedPosition;
+use super::shared::Shared;
+use super::store::Store;
+use crate::Append;
+use crate::AppendError;
+use crate::ClaimTaskError;
+use crate::CommitTaskError;
+use crate::EnsureStreamsError;
+use crate::InputPosition;
+use crate::Log;
+use crate::LogStatistics;
+use crate::OpenLogError;
+use crate::PartitionInfo;
+use crate::ReadBatch;
+use crate::ReadError;
+use crate::ReadLimit;
+use crate::StateEntry;
+use crate::StreamConfig;
+use crate::TaskClaim;
+use crate::TaskCommit;
+use crate::TaskName;
+use crate::TaskSnapshot;
+
+/// Most requests in the writer's queue; more callers wait outside of it.
+pub(super) const QUEUE_REQUESTS: usize = 4096;
+
+/// Reads that begin further than this many entries before the end may have to wait for the disk
+/// and so run where blocking is allowed.
+const NEAR_END: i64 = 4096;
+
+/// The log in one folder of one process.
+pub struct EmbeddedLog {
+    shared: Arc<Shared>,
+    requests: SyncSender<Queued>,
+    /// Shares of the queue: one of [`QUEUE_REQUESTS`] is one of the same number of parts of its bytes.
+    room: Arc<Semaphore>,
+    share_bytes: usize,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in a folder, or makes a new one.
+    ///
+    /// # Errors
+    /// When another process has it open, the folder cannot be written, was written by a later
+    /// program, or what it holds is damaged.
+    pub fn open(options: EmbeddedLogOptions) -> Result<Arc<Self>, OpenLogError> {
+        open::open(options)
+    }
+
+    pub(super) fn new(shared: Arc<Shared>, requests: SyncSender<Queued>) -> Self {
+        let share_bytes = (shared.options.queue_bytes / QUEUE_REQUESTS).max(1);
+        Self { shared, requests, room: Arc::new(Semaphore::new(QUEUE_REQUESTS)), share_bytes }
+    }
+
+    /// Hands a request to the writer once there is room for it, and waits for the answer.
+    async fn request<T>(
+        &self,
+        bytes: usize,
+        make: impl FnOnce(oneshot::Sender<T>) -> Request + Send,
+    ) -> Result<T, AppendError> {
+        let shares = (bytes / self.share_bytes).clamp(1, QUEUE_REQUESTS);
+        let shares = u32::try_from(shares).unwrap_or(u32::MAX);
+        let permit = self.room.clone().acquire_many_owned(shares).await;
+        let (reply, answer) = oneshot::channel();
+        let queued = Queued { request: make(reply), permit: permit.ok() };
+        // Never waits: the queue has a place for every share.
+        self.requests.send(queued).map_err(|_| AppendError::Closed)?;
+        answer.await.map_err(|_| AppendError::Closed)
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn ensure_streams(&self, streams: &[StreamConfig]) -> Result<(), EnsureStreamsError> {
+        let Some(first) = streams.first() else { return Ok(()) };
+        let configs = streams.to_vec();
+        self.request(0, |reply| Request::EnsureStreams { streams: configs, reply })
+            .await
+            .map_err(|source| EnsureStreamsError::Create { stream: first.name.clone(), source })?
+    }
+
+    async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = entries.iter().map(|append| entry_bytes(&append.entry)).sum();
+        self.request(bytes, |reply| Request::Append { entries, reply }).await?
+    }
+
+    async fn read(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<ReadBatch, ReadError> {
+        let partition = self.shared.streams.find(stream, partition)?;
+        let info = partition.info();
+        let from = from.max(info.start);
+        if from >= info.end {
+            return Ok(ReadBatch { entries: Vec::new(), next: from });
+        }
+        let store = self.shared.store().await?;
+        if info.end - from <= NEAR_END {
+            return read::read(&store, &partition, from, info.end, limit);
+        }
+        blocking(move || read::read(&store, &partition, from, info.end, limit)).await
+    }
+
+    fn follow(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<watch::Receiver<Offset>, ReadError> {
+        Ok(self.shared.streams.find(stream, partition)?.follow())
+    }
+
+    fn partition_info(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<PartitionInfo, ReadError> {
+        Ok(self.shared.streams.find(stream, partition)?.info())
+    }
+
+    async fn group_offset(
+        &self,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+    ) -> Result<Option<Offset>, ReadError> {
+        self.shared.streams.find(stream, partition)?;
+        let store = self.shared.store().await?;
+        let saved = store
+            .meta
+            .get(keys::group_offset(group, stream, partition))
+            .map_err(|error| ReadError::Storage(Box::new(error)))?;
+        saved.map(|saved| decode(&saved)).transpose()
+    }
+
+    async fn commit_group_offset(
+        &self,
+        group: &str,
+        stream: &StreamName,
+        partition: Partition,
+        next: Offset,
+    ) -> Result<(), AppendError> {
+        if self.shared.streams.partition(stream, partition).is_none() {
+            return Err(AppendError::UnknownStream { stream: stream.clone(), partition });
+        }
+        let key = keys::group_offset(group, stream, partition);
+        self.request(0, |reply| Request::CommitGroupOffset { key, next, reply }).await?
+    }
+
+    async fn claim_task(
+        &self,
+        task: &TaskName,
+    ) -> Result<(TaskClaim, TaskSnapshot), ClaimTaskError> {
+        let claimed = task.clone();
+        let epoch = self
+            .request(0, |reply| Request::ClaimTask { task: claimed, reply })
+            .await
+            .and_then(|claimed| claimed)
+            .map_err(|source| ClaimTaskError::Claim { task: task.to_string(), source })?;
+        let restore = |source| ClaimTaskError::Restore { task: task.to_string(), source };
+        let store = self.shared.store().await.map_err(restore)?;
+        let claim = TaskClaim { task: task.clone(), epoch };
+        let task = task.clone();
+        let snapshot = blocking(move || snapshot(&store, &task)).await.map_err(restore)?;
+        Ok((claim, snapshot))
+    }
+
+    async fn commit_task(
+        &self,
+        claim: &TaskClaim,
+        commit: TaskCommit,
+    ) -> Result<Vec<Offset>, CommitTaskError> {
+        let outputs: usize = commit.outputs.iter().map(|append| entry_bytes(&append.entry)).sum();
+        let value = |value: &Option<_>| value.as_ref().map_or(0, bytes::Bytes::len);
+        let state: usize = commit.state.iter().map(|s| s.key.len() + value(&s.value)).sum();
+        let claim = claim.clone();
+        self.request(outputs + state, |reply| Request::CommitTask { claim, commit, reply }).await?
+    }
+
+    async fn check_writable(&self) -> Result<(), AppendError> {
+        self.shared.check_writable()
+    }
+
+    fn statistics(&self) -> LogStatistics {
+        let counters = &self.shared.counters;
+        LogStatistics {
+            disk_bytes: counters.disk_bytes.load(Relaxed),
+            records: counters.records.load(Relaxed),
+            syncs: counters.syncs.load(Relaxed),
+            sync_seconds: std::time::Duration::from_micros(counters.sync_micros.load(Relaxed))
+                .as_secs_f64(),
+        }
+    }
+
+    async fn close(&self) {
+        // Closed already if it cannot be asked any more.
+        let _ = self.request(0, |reply| Request::Close { reply }).await;
+    }
+}
+
+/// Runs a read that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, ReadError> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(result) => result,
+        Err(error) => Err(ReadError::Storage(Box::new(error))),
+    }
+}
+
+/// What a task last committed.
+fn snapshot(store: &Store, task: &TaskName) -> Result<TaskSnapshot, ReadError> {
+    let failed = |error| ReadError::Storage(Box::new(error));
+    let mut snapshot = TaskSnapshot::default();
+    for item in store.meta.prefix(keys::positions(task)) {
+        let saved: SavedPosition = decode(&item.value().map_err(failed)?)?;
+        snapshot.positions.push(InputPosition::from(saved));
+    }
+    let prefix = keys::states(task);
+    for item in store.state.prefix(&prefix) {
+        let (key, value) = item.into_inner().map_err(failed)?;
+        let (store, key) = keys::split_store(&key[prefix.len()..])
+            .ok_or_else(|| ReadError::Storage("the key of a state is damaged".into()))?;
+        let key = bytes::Bytes::copy_from_slice(key);
+        snapshot.state.push(StateEntry { store, key, value: value.into() });
+    }
+    Ok(snapshot)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(saved: &[u8]) -> Result<T, ReadError> {
+    saved::decode(saved).map_err(|damage| ReadError::Storage(damage.into()))
+}

@@ -1,0 +1,127 @@
+//! The fjall database below the log: which keyspaces there are and how they are tuned.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use fjall::AbstractTree;
+use fjall::Database;
+use fjall::Keyspace;
+use fjall::KeyspaceCreateOptions;
+use fjall::config::CompressionPolicy;
+use fjall::config::FilterPolicy;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use parking_lot::RwLock;
+use tracing::warn;
+
+use super::options::EmbeddedLogOptions;
+
+const META: &str = "meta";
+const STATE: &str = "state";
+
+/// Memtables of the bookkeeping and of the states are sorted into tables at this size: they hold
+/// the same few keys again and again.
+const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
+
+/// Journals beyond this make fjall sort the oldest memtables into tables.
+const JOURNAL_BYTES: u64 = 128 << 20;
+
+/// An open database.
+pub(super) struct Store {
+    pub(super) db: Database,
+    pub(super) meta: Keyspace,
+    pub(super) state: Keyspace,
+    /// Entries of each partition, in the order of the partitions' slots.
+    partitions: RwLock<Vec<Keyspace>>,
+    memtable_bytes: u64,
+}
+
+impl Store {
+    /// Opens or makes the database. Partitions are added by [`Self::add_partitions`].
+    pub(super) fn open(options: &EmbeddedLogOptions) -> fjall::Result<Self> {
+        let db = Database::builder(database_folder(&options.folder))
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(2)
+            // Every group says itself how durable it has to be.
+            .manual_journal_persist(true)
+            .open()?;
+        let small = || {
+            base_options()
+                .max_memtable_size(SMALL_MEMTABLE_BYTES.min(options.write_buffer_bytes))
+                .expect_point_read_hits(true)
+        };
+        let meta = db.keyspace(META, small)?;
+        let state = db.keyspace(STATE, small)?;
+        Ok(Self {
+            db,
+            meta,
+            state,
+            partitions: RwLock::default(),
+            memtable_bytes: options.write_buffer_bytes.max(1 << 20) / 2,
+        })
+    }
+
+    /// Opens the keyspaces of a stream's partitions; they get the next slots.
+    pub(super) fn add_partitions(
+        &self,
+        stream: &StreamName,
+        partitions: Partition,
+    ) -> fjall::Result<()> {
+        let added = (0..partitions)
+            .map(|partition| {
+                self.db.keyspace(&keyspace_name(stream, partition), || {
+                    // Entries are only ever read by ranges of offsets, so filters would be of no use.
+                    base_options()
+                        .max_memtable_size(self.memtable_bytes)
+                        .filter_policy(FilterPolicy::disabled())
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.partitions.write().extend(added);
+        Ok(())
+    }
+
+    /// The entries of a partition.
+    pub(super) fn partition(&self, slot: usize) -> Keyspace {
+        self.partitions.read()[slot].clone()
+    }
+
+    /// Has the largest memtable sorted into a table if all together have more bytes than this.
+    pub(super) fn sort_memtables(&self, limit: u64) {
+        let keyspaces = self.keyspaces();
+        let sizes = keyspaces.iter().map(|keyspace| keyspace.tree.active_memtable().size());
+        let total: u64 = sizes.clone().sum();
+        let largest = sizes.zip(&keyspaces).max_by_key(|(size, _)| *size);
+        if let Some((_, keyspace)) = largest.filter(|_| total > limit)
+            && let Err(error) = keyspace.rotate_memtable()
+        {
+            // If it matters, the next write fails too and is answered for.
+            warn!(message = "Failed to sort recent data into a table.", %error);
+        }
+    }
+
+    /// All keyspaces.
+    pub(super) fn keyspaces(&self) -> Vec<Keyspace> {
+        let mut all = vec![self.meta.clone(), self.state.clone()];
+        all.extend(self.partitions.read().iter().cloned());
+        all
+    }
+}
+
+fn base_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .index_block_compression_policy(CompressionPolicy::disabled())
+}
+
+/// Stream names have no `/`, so two partitions never share a keyspace.
+fn keyspace_name(stream: &StreamName, partition: Partition) -> String {
+    format!("{stream}/{partition}")
+}
+
+/// Where fjall keeps its files.
+pub(super) fn database_folder(folder: &Path) -> PathBuf {
+    folder.join("database")
+}
