@@ -3,7 +3,9 @@
 //! Types, ranges and lengths are checked here, before any database sees a value, so that every
 //! database holds the same content.
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use millrace_core::Value;
 use millrace_core::event::text;
 use millrace_plan::model::ColumnType;
@@ -128,10 +130,8 @@ impl Cell {
     /// # Errors
     /// When the text has another form than the type wants, is out of range or too long.
     pub fn parse(from: &str, kind: ColumnType) -> Result<Self, CellError> {
-        let form = || CellError::Form {
-            expected: expected(kind),
-            text: from.chars().take(64).collect(),
-        };
+        let form =
+            || CellError::Form { expected: expected(kind), text: from.chars().take(64).collect() };
         match kind {
             ColumnType::Text => checked_text(from).map(|text| Self::Text(text.to_owned())),
             ColumnType::Integer => from.parse().map(Self::Integer).map_err(|_| form()),
@@ -139,10 +139,7 @@ impl Cell {
             ColumnType::Boolean => from.parse().map(Self::Boolean).map_err(|_| form()),
             ColumnType::Timestamp => match from.parse::<i64>() {
                 Ok(millis) => timestamp(millis.checked_mul(1000)),
-                Err(_) => {
-                    let time: Timestamp = from.parse().map_err(|_| form())?;
-                    timestamp(i64::try_from(time.as_nanosecond().div_euclid(1000)).ok())
-                }
+                Err(_) => timestamp(Some(read_time(from).ok_or_else(form)?)),
             },
             ColumnType::Uuid => Uuid::parse_str(from).map(Self::Uuid).map_err(|_| form()),
             ColumnType::Json => {
@@ -234,6 +231,20 @@ fn timestamp(micros: Option<i64>) -> Result<Cell, CellError> {
         .ok_or(CellError::Range("the years 0001 to 9999"))
 }
 
+/// Instants are read and shown as civil times in UTC where `jiff::Timestamp` does not reach: it
+/// ends a day before the year 9999 does.
+fn read_time(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return i64::try_from(time.as_nanosecond().div_euclid(1000)).ok();
+    }
+    let time: DateTime = text.strip_suffix(['Z', 'z'])?.parse().ok()?;
+    i64::try_from(time.duration_since(epoch()).as_nanos().div_euclid(1000)).ok()
+}
+
+fn epoch() -> DateTime {
+    DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+}
+
 impl Serialize for Cell {
     /// As JSON: times as RFC 3339 in UTC with as many digits as they need, JSON as itself.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -243,14 +254,16 @@ impl Serialize for Cell {
             Self::Integer(number) => serializer.serialize_i64(*number),
             Self::Double(number) => serializer.serialize_f64(*number),
             Self::Boolean(truth) => serializer.serialize_bool(*truth),
-            Self::Timestamp(micros) => match Timestamp::from_microsecond(*micros) {
-                Ok(time) => serializer.collect_str(&time),
-                Err(_) => serializer.serialize_i64(*micros),
-            },
-            Self::Uuid(uuid) => serializer.collect_str(uuid),
-            Self::Json(json) => {
-                serde_json::from_str::<&RawValue>(json).map_err(S::Error::custom)?.serialize(serializer)
+            Self::Timestamp(micros) => {
+                match epoch().checked_add(SignedDuration::from_micros(*micros)) {
+                    Ok(time) => serializer.collect_str(&format_args!("{time}Z")),
+                    Err(_) => serializer.serialize_i64(*micros),
+                }
             }
+            Self::Uuid(uuid) => serializer.collect_str(uuid),
+            Self::Json(json) => serde_json::from_str::<&RawValue>(json)
+                .map_err(S::Error::custom)?
+                .serialize(serializer),
         }
     }
 }
@@ -296,7 +309,10 @@ mod tests {
         let reason = |json, kind| cell(json, kind).unwrap_err().to_string();
         assert_eq!(reason("1", ColumnType::Text), "is an integer, not a text");
         assert_eq!(reason("\"1\"", ColumnType::Integer), "is a text, not an integer");
-        assert_eq!(reason("1.5", ColumnType::Integer), "is a number with a fraction, not an integer");
+        assert_eq!(
+            reason("1.5", ColumnType::Integer),
+            "is a number with a fraction, not an integer"
+        );
         assert_eq!(
             reason("1e18", ColumnType::Integer),
             "is outside of the integers of 64 bits, or is not exact"
@@ -328,6 +344,13 @@ mod tests {
         assert_eq!(shown(-1), "\"1969-12-31T23:59:59.999999Z\"");
         assert_eq!(shown(MAX_MICROS), "\"9999-12-31T23:59:59.999999Z\"");
         assert_eq!(shown(MIN_MICROS), "\"0001-01-01T00:00:00Z\"");
+    }
+
+    #[test]
+    fn the_last_instant_reads_back() {
+        let last = "9999-12-31T23:59:59.999999Z";
+        assert_eq!(Cell::parse(last, ColumnType::Timestamp), Ok(Cell::Timestamp(MAX_MICROS)));
+        assert!(Cell::parse("9999-12-31", ColumnType::Timestamp).is_err());
     }
 
     proptest! {

@@ -69,7 +69,9 @@ impl Row {
                     Cell::from_value(&Value::Integer(record.ingest_time), column.kind)
                 }
                 ColumnSource::EventId => Cell::parse(&record.id.to_string(), column.kind),
-                ColumnSource::Key => Cell::parse(&String::from_utf8_lossy(&record.key), column.kind),
+                ColumnSource::Key => {
+                    Cell::parse(&String::from_utf8_lossy(&record.key), column.kind)
+                }
                 ColumnSource::Header(name) => record
                     .headers
                     .text(name)

@@ -28,11 +28,7 @@ impl SinkMetrics {
             "Rows that a table sink inserted or changed",
             metrics.rows.clone(),
         );
-        observer.register(
-            "table_commits",
-            "Transactions of a table sink",
-            metrics.commits.clone(),
-        );
+        observer.register("table_commits", "Transactions of a table sink", metrics.commits.clone());
         observer.register(
             "table_dead_letters",
             "Events that were no row of a table sink's table",

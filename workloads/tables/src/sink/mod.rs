@@ -148,9 +148,8 @@ pub async fn run_table_sink(
     }
     let mut result = Ok(());
     while let Some(finished) = readers.join_next().await {
-        let finished = finished.unwrap_or_else(|source| {
-            Err(RunSinkError::Reader { sink: sink.name.clone(), source })
-        });
+        let finished = finished
+            .unwrap_or_else(|source| Err(RunSinkError::Reader { sink: sink.name.clone(), source }));
         result = result.and(finished);
     }
     result

@@ -159,8 +159,7 @@ impl PartitionReader {
         let mut entries = BATCH_ENTRIES;
         loop {
             // Asked before the read: what was appended before upstream finished is then read.
-            let finished =
-                upstream_finished.as_ref().is_some_and(|finished| *finished.borrow());
+            let finished = upstream_finished.as_ref().is_some_and(|finished| *finished.borrow());
             let known_end = *end.borrow_and_update();
             self.component.set_lag((known_end - self.position).max(0));
             let batch = self.read(entries).await?;

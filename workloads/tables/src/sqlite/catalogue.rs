@@ -24,13 +24,12 @@ pub(super) async fn ensure(writer: &SqlitePool, spec: &TableSpec) -> Result<(), 
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let name = sql::physical_name(spec);
     let primary_key = spec.plan.primary_key.join(",");
-    let existing: Option<(String, String)> = sqlx::query_as(
-        r#"SELECT "keep", "primary_key" FROM "_millrace_tables" WHERE "table" = ?"#,
-    )
-    .bind(&name)
-    .fetch_optional(&mut *transaction)
-    .await
-    .map_err(failed)?;
+    let existing: Option<(String, String)> =
+        sqlx::query_as(r#"SELECT "keep", "primary_key" FROM "_millrace_tables" WHERE "table" = ?"#)
+            .bind(&name)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
 
     let new_columns = match existing {
         None => {
@@ -73,12 +72,14 @@ async fn create(
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::query(r#"INSERT INTO "_millrace_tables" ("table", "keep", "primary_key") VALUES (?, ?, ?)"#)
-        .bind(name)
-        .bind(keep_text(spec.plan.keep))
-        .bind(primary_key)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        r#"INSERT INTO "_millrace_tables" ("table", "keep", "primary_key") VALUES (?, ?, ?)"#,
+    )
+    .bind(name)
+    .bind(keep_text(spec.plan.keep))
+    .bind(primary_key)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

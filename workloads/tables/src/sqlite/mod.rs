@@ -77,14 +77,12 @@ impl TableStore for SqliteStore {
         from: Offset,
         next: Offset,
     ) -> Result<u64, CommitError> {
-        let table =
-            self.table(table).ok_or_else(|| CommitError::UnknownTable(table.to_owned()))?;
+        let table = self.table(table).ok_or_else(|| CommitError::UnknownTable(table.to_owned()))?;
         commit::commit(&self.writer, claim, &table, rows, from, next).await
     }
 
     async fn look_up(&self, table: &str, query: &LookUp) -> Result<Page, LookUpError> {
-        let table =
-            self.table(table).ok_or_else(|| LookUpError::UnknownTable(table.to_owned()))?;
+        let table = self.table(table).ok_or_else(|| LookUpError::UnknownTable(table.to_owned()))?;
         select::look_up(&self.readers, &table, query).await
     }
 

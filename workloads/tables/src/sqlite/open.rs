@@ -49,10 +49,8 @@ CREATE TABLE IF NOT EXISTS "_millrace_columns" (
 
 /// Opens or creates the file, and returns the writer and the readers.
 pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenStoreError> {
-    let failed = |source: sqlx::Error| OpenStoreError::Open {
-        file: file.to_owned(),
-        source: source.into(),
-    };
+    let failed =
+        |source: sqlx::Error| OpenStoreError::Open { file: file.to_owned(), source: source.into() };
     let options = SqliteConnectOptions::new()
         .filename(file)
         .journal_mode(SqliteJournalMode::Wal)
@@ -76,7 +74,10 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenSt
     if found < FORMAT {
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         sqlx::raw_sql(BOOKKEEPING).execute(&mut *transaction).await.map_err(failed)?;
-        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::raw_sql("PRAGMA user_version = 1")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
     }
 

@@ -92,11 +92,8 @@ impl SortKey {
             Direction::Descending => '<',
         };
         let names: Vec<&str> = self.rest.iter().map(|(name, _)| name.as_str()).collect();
-        let rest = format!(
-            "({}) {comparison} ({})",
-            names.join(", "),
-            vec!["?"; names.len()].join(", ")
-        );
+        let rest =
+            format!("({}) {comparison} ({})", names.join(", "), vec!["?"; names.len()].join(", "));
         let Some((first, _)) = &self.first else {
             return (rest, cursor);
         };
@@ -106,9 +103,7 @@ impl SortKey {
             (Cell::Null, Direction::Ascending) => {
                 (format!("(({first} IS NULL AND {rest}) OR {first} IS NOT NULL)"), cells)
             }
-            (Cell::Null, Direction::Descending) => {
-                (format!("({first} IS NULL AND {rest})"), cells)
-            }
+            (Cell::Null, Direction::Descending) => (format!("({first} IS NULL AND {rest})"), cells),
             (value, direction) => {
                 let nulls = match direction {
                     Direction::Ascending => String::new(),

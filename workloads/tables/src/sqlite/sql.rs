@@ -92,8 +92,7 @@ pub(super) fn create(spec: &TableSpec) -> String {
     let mut sql = format!("CREATE TABLE {quoted} (");
     for column in &plan.columns {
         let constraint = if plan.primary_key.contains(&column.name) { " NOT NULL" } else { "" };
-        let _ =
-            write!(sql, "{} {}{constraint}, ", quote(&column.name), sql_type(column.kind));
+        let _ = write!(sql, "{} {}{constraint}, ", quote(&column.name), sql_type(column.kind));
     }
     let _ = write!(
         sql,
@@ -106,7 +105,11 @@ pub(super) fn create(spec: &TableSpec) -> String {
 /// The statement that lets rows without a primary key be read in order of time.
 pub(super) fn create_time_index(spec: &TableSpec) -> String {
     let name = physical_name(spec);
-    format!("CREATE INDEX {} ON {} (\"{EVENT_TIME}\")", quote(&format!("{name}:time")), quote(&name))
+    format!(
+        "CREATE INDEX {} ON {} (\"{EVENT_TIME}\")",
+        quote(&format!("{name}:time")),
+        quote(&name)
+    )
 }
 
 fn key(spec: &TableSpec) -> String {

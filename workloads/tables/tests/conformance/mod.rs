@@ -1,0 +1,365 @@
+//! What every store must do, written against the trait. A rule is a function that gets an empty
+//! store; `rules!` makes a test of each.
+
+use millrace_core::EventId;
+use millrace_core::FieldPath;
+use millrace_plan::model::ColumnPlan;
+use millrace_plan::model::ColumnSource;
+use millrace_plan::model::ColumnType;
+use millrace_plan::model::Keep;
+use millrace_plan::model::TablePlan;
+use millrace_tables::Cell;
+use millrace_tables::CommitError;
+use millrace_tables::Direction;
+use millrace_tables::EnsureTableError;
+use millrace_tables::LookUp;
+use millrace_tables::LookUpError;
+use millrace_tables::Order;
+use millrace_tables::Row;
+use millrace_tables::SinkClaim;
+use millrace_tables::SinkPartition;
+use millrace_tables::TableSpec;
+use millrace_tables::TableStore;
+use millrace_tables::TimeRange;
+use millrace_tables::export;
+
+/// Makes a test of each rule: `rules!(make_store; rule, rule, …)`, where `make_store` gives an
+/// empty store and what keeps it alive.
+macro_rules! rules {
+    ($make:path; $($rule:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $rule() {
+                let (store, _guard) = $make().await;
+                conformance::$rule(&store).await;
+            }
+        )*
+    };
+}
+pub(crate) use rules;
+
+pub(crate) fn column(name: &str, kind: ColumnType, nullable: bool) -> ColumnPlan {
+    let path: FieldPath = format!(".{name}").parse().unwrap();
+    ColumnPlan { name: name.into(), kind, source: ColumnSource::Field(path), nullable }
+}
+
+/// A table `cars` of an integer key, a text that may be missing and a time.
+pub(crate) fn cars(keep: Keep) -> TablePlan {
+    TablePlan {
+        name: "cars".into(),
+        columns: vec![
+            column("car", ColumnType::Integer, false),
+            column("driver", ColumnType::Text, true),
+            column("seen", ColumnType::Timestamp, false),
+        ],
+        primary_key: vec!["car".into()],
+        keep,
+    }
+}
+
+pub(crate) fn spec(plan: TablePlan) -> TableSpec {
+    TableSpec { generation: 0, plan }
+}
+
+pub(crate) fn partition() -> SinkPartition {
+    SinkPartition {
+        sink: "cars".into(),
+        generation: 0,
+        stream: "coordinates".parse().unwrap(),
+        partition: 3,
+    }
+}
+
+/// A row of `cars`, seen at `order` milliseconds, with an event id of this byte.
+pub(crate) fn car(car: i64, driver: Option<&str>, order: i64, id: u8) -> Row {
+    let driver = driver.map_or(Cell::Null, |name| Cell::Text(name.into()));
+    Row {
+        cells: vec![Cell::Integer(car), driver, Cell::Timestamp(order * 1000)],
+        order,
+        event_id: EventId::from([id; 16]),
+    }
+}
+
+async fn claimed(store: &dyn TableStore, keep: Keep) -> SinkClaim {
+    store.ensure_tables(&[spec(cars(keep))]).await.unwrap();
+    store.claim(&partition()).await.unwrap().0
+}
+
+async fn content(store: &dyn TableStore, keep: Keep) -> String {
+    export(store, &cars(keep)).await.unwrap()
+}
+
+pub(crate) async fn a_commit_writes_rows_and_moves_the_position(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let rows = [car(2, Some("Ada"), 10, 1), car(1, None, 11, 2)];
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 7).await.unwrap(), 2);
+    assert_eq!(
+        content(store, Keep::Latest).await,
+        "[\"car\",\"driver\",\"seen\"]\n\
+         [1,null,\"1970-01-01T00:00:00.011Z\"]\n\
+         [2,\"Ada\",\"1970-01-01T00:00:00.01Z\"]\n"
+    );
+    let (_, next) = store.claim(&partition()).await.unwrap();
+    assert_eq!(next, 7);
+}
+
+pub(crate) async fn a_commit_under_an_earlier_claim_changes_nothing(store: &dyn TableStore) {
+    let old = claimed(store, Keep::Latest).await;
+    let (new, _) = store.claim(&partition()).await.unwrap();
+    assert_eq!((old.epoch, new.epoch), (1, 2));
+    let fenced = store.commit(&old, "cars", &[car(1, None, 1, 1)], 0, 5).await;
+    assert!(matches!(fenced, Err(CommitError::Fenced { .. })));
+    assert_eq!(content(store, Keep::Latest).await, "[\"car\",\"driver\",\"seen\"]\n");
+    store.commit(&new, "cars", &[], 0, 5).await.unwrap();
+}
+
+pub(crate) async fn a_commit_from_another_position_changes_nothing(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    store.commit(&claim, "cars", &[], 0, 5).await.unwrap();
+    let repeated = store.commit(&claim, "cars", &[car(1, None, 1, 1)], 0, 5).await;
+    assert!(matches!(repeated, Err(CommitError::Position { expected: 0, found: 5, .. })));
+    assert_eq!(content(store, Keep::Latest).await, "[\"car\",\"driver\",\"seen\"]\n");
+}
+
+pub(crate) async fn positions_of_other_partitions_and_generations_are_apart(
+    store: &dyn TableStore,
+) {
+    let claim = claimed(store, Keep::Latest).await;
+    store.commit(&claim, "cars", &[], 0, 5).await.unwrap();
+    let others = [
+        SinkPartition { partition: 4, ..partition() },
+        SinkPartition { generation: 1, ..partition() },
+        SinkPartition { sink: "other".into(), ..partition() },
+        SinkPartition { stream: "other".parse().unwrap(), ..partition() },
+    ];
+    for other in others {
+        assert_eq!(store.claim(&other).await.unwrap().1, 0, "{other:?}");
+    }
+}
+
+pub(crate) async fn latest_keeps_the_highest_time_then_the_highest_id(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let rows = [
+        car(1, Some("low id"), 10, 1),
+        car(1, Some("high id"), 10, 9),
+        car(1, Some("middle id"), 10, 5),
+        car(1, Some("early"), 9, 200),
+    ];
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 2);
+    assert!(content(store, Keep::Latest).await.contains("[1,\"high id\","));
+    // The same in the opposite order and in single commits.
+    for (i, row) in (4..).zip(rows.iter().rev()) {
+        let again = car(2, row_driver(row), row.order, row.event_id.as_bytes()[0]);
+        store.commit(&claim, "cars", &[again], i, i + 1).await.unwrap();
+    }
+    assert!(content(store, Keep::Latest).await.contains("[2,\"high id\","));
+}
+
+pub(crate) async fn first_keeps_the_lowest_time_then_the_lowest_id(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::First).await;
+    let rows = [
+        car(1, Some("late"), 11, 0),
+        car(1, Some("high id"), 10, 9),
+        car(1, Some("low id"), 10, 1),
+        car(1, Some("later"), 12, 0),
+    ];
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 3);
+    assert!(content(store, Keep::First).await.contains("[1,\"low id\","));
+}
+
+pub(crate) async fn all_keeps_every_event_once(store: &dyn TableStore) {
+    let plan = TablePlan { primary_key: Vec::new(), ..cars(Keep::All) };
+    store.ensure_tables(&[spec(plan.clone())]).await.unwrap();
+    let (claim, _) = store.claim(&partition()).await.unwrap();
+    let rows = [car(1, Some("b"), 10, 1), car(1, Some("b"), 10, 2), car(1, Some("a"), 11, 3)];
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 3).await.unwrap(), 3);
+    assert_eq!(store.commit(&claim, "cars", &rows, 3, 6).await.unwrap(), 0);
+    assert_eq!(
+        export(store, &plan).await.unwrap(),
+        "[\"car\",\"driver\",\"seen\"]\n\
+         [1,\"a\",\"1970-01-01T00:00:00.011Z\"]\n\
+         [1,\"b\",\"1970-01-01T00:00:00.01Z\"]\n\
+         [1,\"b\",\"1970-01-01T00:00:00.01Z\"]\n"
+    );
+}
+
+pub(crate) async fn a_batch_of_any_size_is_written_whole(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let rows: Vec<Row> = (0..1234).map(|i| car(i, Some("x"), i, 1)).collect();
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 1234).await.unwrap(), 1234);
+    assert_eq!(content(store, Keep::Latest).await.lines().count(), 1235);
+}
+
+pub(crate) async fn every_type_comes_back_as_it_was_written(store: &dyn TableStore) {
+    let plan = TablePlan {
+        name: "types".into(),
+        columns: vec![
+            column("k", ColumnType::Text, false),
+            column("i", ColumnType::Integer, true),
+            column("d", ColumnType::Double, true),
+            column("b", ColumnType::Boolean, true),
+            column("t", ColumnType::Timestamp, true),
+            column("u", ColumnType::Uuid, true),
+            column("j", ColumnType::Json, true),
+        ],
+        primary_key: vec!["k".into()],
+        keep: Keep::Latest,
+    };
+    store.ensure_tables(&[spec(plan)]).await.unwrap();
+    let (claim, _) = store.claim(&partition()).await.unwrap();
+    let full = vec![
+        Cell::Text("Z\u{10ffff}".into()),
+        Cell::Integer(i64::MIN),
+        Cell::Double(51.349_937_311_969_725),
+        Cell::Boolean(false),
+        Cell::Timestamp(-62_135_596_800_000_000),
+        Cell::Uuid("0190a6b0-0000-7000-8000-00000000000f".parse().unwrap()),
+        Cell::Json(r#"{"a":[1,2.5,null]}"#.into()),
+    ];
+    let mut empty = vec![Cell::Null; 7];
+    empty[0] = Cell::Text("a".into());
+    let rows = [full.clone(), empty.clone()].map(|cells| Row {
+        cells,
+        order: 0,
+        event_id: EventId::from([1; 16]),
+    });
+    store.commit(&claim, "types", &rows, 0, 2).await.unwrap();
+    let page = store.look_up("types", &LookUp { limit: 10, ..LookUp::default() }).await.unwrap();
+    // Text is ordered by bytes: capital letters come before small ones.
+    assert_eq!(page.rows, [full, empty]);
+}
+
+pub(crate) async fn a_page_ends_at_the_limit_and_the_next_one_begins_there(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    // Drivers repeat and are missing, so that the order needs the key and passes NULLs.
+    let drivers = [Some("b"), None, Some("a"), Some("b"), None, Some("a"), Some("c")];
+    let rows: Vec<Row> = (0_i64..).zip(drivers).map(|(i, d)| car(i, d, i, 1)).collect();
+    store.commit(&claim, "cars", &rows, 0, 7).await.unwrap();
+    for (order, expected) in [
+        (None, [0, 1, 2, 3, 4, 5, 6]),
+        (Some(Direction::Ascending), [1, 4, 2, 5, 0, 3, 6]),
+        (Some(Direction::Descending), [6, 3, 0, 5, 2, 4, 1]),
+    ] {
+        for limit in [1, 2, 3, 7] {
+            let mut query = LookUp {
+                order: order.map(|direction| Order { column: "driver".into(), direction }),
+                limit,
+                ..LookUp::default()
+            };
+            let mut found = Vec::new();
+            loop {
+                let page = store.look_up("cars", &query).await.unwrap();
+                assert!(page.rows.len() <= limit);
+                found.extend(page.rows.iter().map(|row| row[0].clone()));
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected.map(Cell::Integer), "{order:?} {limit}");
+        }
+    }
+}
+
+pub(crate) async fn a_look_up_filters_by_equality_and_time(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let rows = [car(1, Some("a"), 10, 1), car(2, Some("a"), 20, 1), car(3, None, 30, 1)];
+    store.commit(&claim, "cars", &rows, 0, 3).await.unwrap();
+    let found = async |query: LookUp| -> Vec<Cell> {
+        let page = store.look_up("cars", &LookUp { limit: 10, ..query }).await.unwrap();
+        page.rows.iter().map(|row| row[0].clone()).collect()
+    };
+    let driver = |cell| LookUp { equals: vec![("driver".into(), cell)], ..LookUp::default() };
+    assert_eq!(found(driver(Cell::Text("a".into()))).await, [Cell::Integer(1), Cell::Integer(2)]);
+    assert_eq!(found(driver(Cell::Null)).await, [Cell::Integer(3)]);
+    // The first time is included, the last one is not.
+    let seen = |from, to| LookUp {
+        time: Some(TimeRange { column: "seen".into(), from, to }),
+        ..LookUp::default()
+    };
+    assert_eq!(found(seen(Some(10_000), Some(20_000))).await, [Cell::Integer(1)]);
+    assert_eq!(found(seen(Some(10_001), None)).await, [Cell::Integer(2), Cell::Integer(3)]);
+}
+
+pub(crate) async fn a_wrong_look_up_says_what_is_wrong(store: &dyn TableStore) {
+    claimed(store, Keep::Latest).await;
+    let message = async |table: &str, query: LookUp| {
+        store.look_up(table, &query).await.unwrap_err().to_string()
+    };
+    assert_eq!(message("boats", LookUp::default()).await, "there is no table `boats`");
+    let order = Order { column: "_event_time".into(), direction: Direction::Ascending };
+    assert_eq!(
+        message("cars", LookUp { order: Some(order), ..LookUp::default() }).await,
+        "table `cars` has no column `_event_time`"
+    );
+    let time = TimeRange { column: "car".into(), from: None, to: None };
+    assert_eq!(
+        message("cars", LookUp { time: Some(time), ..LookUp::default() }).await,
+        "column `car` is not a timestamp"
+    );
+    let cursor = LookUp { cursor: Some("bm9wZQ".into()), ..LookUp::default() };
+    assert!(matches!(store.look_up("cars", &cursor).await, Err(LookUpError::Cursor)));
+}
+
+pub(crate) async fn a_new_column_is_added_and_an_old_one_stays(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    store.commit(&claim, "cars", &[car(1, Some("Ada"), 10, 1)], 0, 1).await.unwrap();
+    let mut plan = cars(Keep::Latest);
+    plan.columns[1] = column("team", ColumnType::Text, true);
+    store.ensure_tables(&[spec(plan)]).await.unwrap();
+    store.commit(&claim, "cars", &[car(2, Some("Red"), 11, 2)], 1, 2).await.unwrap();
+    assert_eq!(
+        content(store, Keep::Latest).await,
+        "[\"car\",\"driver\",\"seen\"]\n\
+         [1,null,\"1970-01-01T00:00:00.01Z\"]\n\
+         [2,\"Red\",\"1970-01-01T00:00:00.011Z\"]\n"
+    );
+    store.ensure_tables(&[spec(cars(Keep::Latest))]).await.unwrap();
+    assert!(content(store, Keep::Latest).await.contains("[1,\"Ada\","));
+}
+
+pub(crate) async fn what_a_table_cannot_become_is_refused_with_the_reason(store: &dyn TableStore) {
+    claimed(store, Keep::Latest).await;
+    let reason = async |change: fn(&mut TablePlan)| {
+        let mut plan = cars(Keep::Latest);
+        change(&mut plan);
+        match store.ensure_tables(&[spec(plan)]).await.unwrap_err() {
+            EnsureTableError::Incompatible { reason, .. } => reason,
+            other => other.to_string(),
+        }
+    };
+    assert_eq!(
+        reason(|plan| plan.columns[0].kind = ColumnType::Text).await,
+        "column `car` is of type integer, not text"
+    );
+    assert_eq!(
+        reason(|plan| plan.columns[1].nullable = false).await,
+        "column `driver` may be empty in existing rows and can no longer be required"
+    );
+    assert_eq!(
+        reason(|plan| plan.columns.push(column("team", ColumnType::Text, false))).await,
+        "column `team` is new and required, and existing rows have no value for it"
+    );
+    assert_eq!(
+        reason(|plan| plan.primary_key.push("seen".into())).await,
+        "its primary key is (car), not (car,seen)"
+    );
+    assert_eq!(reason(|plan| plan.keep = Keep::First).await, "it keeps `latest`, not `first`");
+}
+
+pub(crate) async fn a_raised_generation_fills_a_table_of_its_own(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    store.commit(&claim, "cars", &[car(1, None, 10, 1)], 0, 1).await.unwrap();
+    let next = TableSpec { generation: 1, plan: cars(Keep::First) };
+    store.ensure_tables(&[next]).await.unwrap();
+    assert_eq!(content(store, Keep::First).await, "[\"car\",\"driver\",\"seen\"]\n");
+    store.ensure_tables(&[spec(cars(Keep::Latest))]).await.unwrap();
+    assert!(content(store, Keep::Latest).await.contains("[1,null,"));
+}
+
+fn row_driver(row: &Row) -> Option<&str> {
+    match &row.cells[1] {
+        Cell::Text(name) => Some(name),
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! The SQLite store: the rules of every store, and what concerns the file.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod conformance;
+
+use std::path::Path;
+
+use conformance::rules;
+use millrace_plan::model::Keep;
+use millrace_tables::CommitError;
+use millrace_tables::OpenStoreError;
+use millrace_tables::TableStore;
+use millrace_tables::export;
+use millrace_tables::sqlite::SqliteStore;
+use tempfile::TempDir;
+
+async fn empty_store() -> (SqliteStore, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    (store, folder)
+}
+
+async fn open(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("tables.sqlite")).await.unwrap()
+}
+
+rules!(
+    empty_store;
+    a_commit_writes_rows_and_moves_the_position,
+    a_commit_under_an_earlier_claim_changes_nothing,
+    a_commit_from_another_position_changes_nothing,
+    positions_of_other_partitions_and_generations_are_apart,
+    latest_keeps_the_highest_time_then_the_highest_id,
+    first_keeps_the_lowest_time_then_the_lowest_id,
+    all_keeps_every_event_once,
+    a_batch_of_any_size_is_written_whole,
+    every_type_comes_back_as_it_was_written,
+    a_page_ends_at_the_limit_and_the_next_one_begins_there,
+    a_look_up_filters_by_equality_and_time,
+    a_wrong_look_up_says_what_is_wrong,
+    a_new_column_is_added_and_an_old_one_stays,
+    what_a_table_cannot_become_is_refused_with_the_reason,
+    a_raised_generation_fills_a_table_of_its_own,
+);
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let (store, folder) = empty_store().await;
+    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    store.commit(&claim, "cars", &[conformance::car(1, None, 1, 1)], 0, 3).await.unwrap();
+    store.close().await;
+
+    let store = open(folder.path()).await;
+    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    let (claim, next) = store.claim(&conformance::partition()).await.unwrap();
+    assert_eq!((claim.epoch, next), (2, 3));
+    let content = export(&store, &conformance::cars(Keep::Latest)).await.unwrap();
+    assert_eq!(content.lines().count(), 2);
+}
+
+/// The files are copied while the store has them open, as a crash of the machine would leave
+/// them: every copy holds a number of whole commits, rows and position together.
+#[tokio::test]
+async fn files_left_by_a_crash_hold_rows_and_position_of_the_same_commits() {
+    let (store, folder) = empty_store().await;
+    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    for commit in 0..20 {
+        let rows: Vec<_> = (0..50).map(|i| conformance::car(commit * 50 + i, None, 1, 1)).collect();
+        store.commit(&claim, "cars", &rows, commit * 50, (commit + 1) * 50).await.unwrap();
+
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["tables.sqlite", "tables.sqlite-wal"] {
+            std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        }
+        // Half of the copies lose the end of the last commit.
+        let torn = commit % 2 == 1;
+        if torn {
+            let wal = copy.path().join("tables.sqlite-wal");
+            let length = std::fs::metadata(&wal).unwrap().len();
+            std::fs::OpenOptions::new()
+                .write(true)
+                .open(&wal)
+                .unwrap()
+                .set_len(length - 1000)
+                .unwrap();
+        }
+        let crashed = open(copy.path()).await;
+        crashed.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+        let (_, next) = crashed.claim(&conformance::partition()).await.unwrap();
+        let whole_commits = if torn { commit } else { commit + 1 };
+        assert_eq!(next, whole_commits * 50);
+        let content = export(&crashed, &conformance::cars(Keep::Latest)).await.unwrap();
+        assert_eq!(content.lines().count() as i64, 1 + next);
+        crashed.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_locked_by_another_program_is_unavailable_and_then_available_again() {
+    let (store, folder) = empty_store().await;
+    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    let file = folder.path().join("tables.sqlite");
+    let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let refused = store.commit(&claim, "cars", &[], 0, 1).await;
+    assert!(
+        matches!(&refused, Err(CommitError::Unavailable(reason)) if reason.contains("locked")),
+        "{refused:?}"
+    );
+    lock.rollback().await.unwrap();
+    store.commit(&claim, "cars", &[], 0, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_program_is_refused() {
+    let (store, folder) = empty_store().await;
+    store.close().await;
+    let file = folder.path().join("tables.sqlite");
+    let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 9").execute(&other).await.unwrap();
+    other.close().await;
+    let refused = SqliteStore::open(&file).await;
+    assert!(matches!(refused, Err(OpenStoreError::Version { found: 9, supported: 1, .. })));
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_refused_with_the_file() {
+    let missing = Path::new("/nonexistent/tables.sqlite");
+    let refused = SqliteStore::open(missing).await.map(|_| ()).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("cannot open the tables in /nonexistent/tables.sqlite")
+    );
+}
