@@ -1,1 +1,47 @@
-//! millrace-api
+//! The `TelemetryPipeline` resource, `millrace.dev/v1alpha1`: its types, defaults and rules, the
+//! CRD generated from them, and loading of files with the same rules that an API server applies.
+//!
+//! What needs more than the resource's own text (references, programs, schemas) is checked by the
+//! planner.
+
+// The derive of schemas makes a hidden copy of each public type.
+#![allow(unreachable_pub)]
+
+mod broker;
+mod crd;
+mod ingest;
+pub mod load;
+mod pipeline;
+mod processors;
+mod query;
+mod sinks;
+mod status;
+mod streams;
+mod text;
+
+pub use broker::Broker;
+pub use broker::CertificateAuthority;
+pub use broker::Credentials;
+pub use broker::Qos;
+pub use crd::crd_schema;
+pub use crd::crd_yaml;
+pub use ingest::*;
+pub use load::LoadError;
+pub use load::MAX_FILE_BYTES;
+pub use load::load;
+pub use pipeline::*;
+pub use processors::*;
+pub use query::*;
+pub use sinks::*;
+pub use status::*;
+pub use streams::*;
+pub use text::*;
+
+/// API group of the resource.
+pub const GROUP: &str = "millrace.dev";
+
+/// Version of the resource.
+pub const VERSION: &str = "v1alpha1";
+
+/// Kind of the resource.
+pub const KIND: &str = "TelemetryPipeline";

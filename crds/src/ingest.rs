@@ -1,0 +1,85 @@
+//! `ingest`: where events enter.
+
+use kube::KubeSchema;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::broker::Broker;
+use crate::broker::Qos;
+use crate::broker::default_qos;
+use crate::text::Name;
+use crate::text::TopicFilter;
+use crate::text::Vrl;
+
+/// One way in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IngestSpec {
+    /// Name of this way in, unique among them. 1 to 63 letters, digits and `-`.
+    pub name: Name,
+    /// Messages over MQTT.
+    pub mqtt: IngestMqtt,
+    /// Program that makes the event from the message: `.` is the body, `%topic`, `%clientId`,
+    /// `%user` and `%ingestTime` are what is known beside it. Default: the body is the event.
+    /// `abort` drops the message, counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<Vrl>,
+    /// The stream that takes the events.
+    pub to: Name,
+    /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one becomes a dead letter,
+    /// cut to this size.
+    #[serde(default = "default_max_body_bytes")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub max_body_bytes: i32,
+}
+
+/// Messages over MQTT: exactly one of `listen` and `connect`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "[has(self.listen), has(self.connect)].filter(x, x).size() == 1",
+    "write exactly one of listen (clients connect to us) and connect (we connect to a broker)"
+))]
+pub struct IngestMqtt {
+    /// Clients connect to our own endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<ListenSpec>,
+    /// We connect to an external broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<ConnectSpec>,
+}
+
+/// Topics of our own endpoint. A publisher's message is confirmed when it is stored durably.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenSpec {
+    /// Topic filters, 1 to 32. A message goes to the first way in with a filter that matches.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub topics: Vec<TopicFilter>,
+}
+
+/// A subscription at an external broker. A message is confirmed when it is stored durably.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectSpec {
+    /// The broker.
+    pub broker: Broker,
+    /// Topic filters, 1 to 32.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub topics: Vec<TopicFilter>,
+    /// Name of a shared subscription: the broker splits the messages among all who use it.
+    /// Default: none, every subscriber gets every message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_group: Option<Name>,
+    /// Quality of service of the subscription, 0 to 2. Default 1. With 0 the broker may lose
+    /// messages before they reach us.
+    #[serde(default = "default_qos")]
+    #[schemars(range(min = 0, max = 2))]
+    pub qos: Qos,
+}
+
+const fn default_max_body_bytes() -> i32 {
+    1_048_576
+}

@@ -1,0 +1,150 @@
+//! Texts with a form of their own: names, paths, durations, programs and the like. Their patterns
+//! and lengths are part of the schema, so that they are checked before anything reads them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::SchemaGenerator;
+use schemars::json_schema;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Defines a text type with a pattern and a greatest length in characters.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $pattern:expr, $min:expr, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!({
+                    "type": "string",
+                    "minLength": $min,
+                    "maxLength": $max,
+                });
+                if let Some(pattern) = Self::PATTERN {
+                    schema.insert("pattern".to_owned(), pattern.into());
+                }
+                schema
+            }
+        }
+
+        impl $name {
+            /// The pattern of the schema, where there is one.
+            pub(crate) const PATTERN: Option<&'static str> = $pattern;
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+}
+
+text! {
+    /// A name: 1 to 63 letters, digits and `-`, a letter first.
+    Name, Some("^[A-Za-z][A-Za-z0-9-]*$"), 1, 63
+}
+
+text! {
+    /// A path to a field of an event, such as `.location.lat` or `.wheels[0]`.
+    Path, Some(r#"^(\.|(\.[\p{L}\p{N}_@-]+|\."[^"]+"|\[[0-9]{1,6}\])+)$"#), 1, 256
+}
+
+text! {
+    /// A duration: numbers with units (ms, s, m, h, d), such as `500ms` or `1m30s`.
+    Duration, Some("^([0-9]{1,9}(ms|s|m|h|d)){1,5}$"), 2, 60
+}
+
+text! {
+    /// A length with its unit (m, km, mi), such as `5119.77m`.
+    Length, Some(r"^[0-9]{1,9}(\.[0-9]{1,20})?(m|km|mi)$"), 2, 34
+}
+
+text! {
+    /// A program in VRL, at most 16384 characters.
+    Vrl, None, 1, 16384
+}
+
+text! {
+    /// An SQL identifier: 1 to 63 lower-case letters, digits and `_`, a letter or `_` first.
+    Identifier, Some("^[a-z_][a-z0-9_]*$"), 1, 63
+}
+
+text! {
+    /// An MQTT topic filter, with `+` for one level and `#` for all that follow.
+    TopicFilter, None, 1, 256
+}
+
+text! {
+    /// An MQTT topic, without `+` and `#`.
+    Topic, Some("^[^+#]+$"), 1, 256
+}
+
+text! {
+    /// Text for people on one line.
+    Title, Some(r"^[^\n\r\t]*$"), 1, 64
+}
+
+text! {
+    /// A unit shown beside a number, such as `mph`.
+    Unit, Some(r"^[^\n\r\t]*$"), 0, 16
+}
+
+text! {
+    /// Name of a record's header.
+    HeaderName, Some("^[A-Za-z0-9_.-]+$"), 1, 128
+}
+
+text! {
+    /// A path to a file or folder.
+    FilePath, Some(r"^[^\n\r]+$"), 1, 1024
+}
+
+text! {
+    /// Address of an MQTT broker: `mqtt://host:1883`, or `mqtts://host:8883` with TLS.
+    BrokerUrl, Some(r"^mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"), 1, 512
+}
+
+/// What to write where a text does not match a pattern.
+const FORMS: [(Option<&str>, &str); 10] = [
+    (Name::PATTERN, "1 to 63 letters, digits and `-`, a letter first"),
+    (Path::PATTERN, "a path with a dot before each field, such as `.location.lat` or `.wheels[0]`"),
+    (Duration::PATTERN, "a number and a unit (ms, s, m, h, d), such as `500ms` or `1m30s`"),
+    (Length::PATTERN, "a number and a unit (m, km, mi), such as `5119.77m`"),
+    (Identifier::PATTERN, "lower-case letters, digits and `_`, a letter or `_` first"),
+    (Topic::PATTERN, "a topic without `+` and `#`; several topics need a topicProgram"),
+    (Title::PATTERN, "text on one line"),
+    (HeaderName::PATTERN, "letters, digits, `_`, `.` and `-`"),
+    (FilePath::PATTERN, "a path on one line"),
+    (BrokerUrl::PATTERN, "`mqtt://host:1883`, or `mqtts://host:8883` for TLS"),
+];
+
+/// What to write where a text does not match `pattern`.
+pub(crate) fn form_of(pattern: &str) -> Option<&'static str> {
+    FORMS.iter().find(|(known, _)| *known == Some(pattern)).map(|(_, words)| *words)
+}
