@@ -356,6 +356,6 @@ mod tests {
         for offset in 1700..2500 {
             input.released(offset);
         }
-        assert_eq!(input.position(2500, i64::MIN).scan_from, 2000);
+        assert_eq!(input.position(2500, i64::MIN).scan_from, 2500);
     }
 }
