@@ -1,0 +1,114 @@
+// Brings the streams that the dashboard names to its models: first their tails, then live.
+
+import type { Pipeline, StreamRecord } from "../api/types";
+import { Batch } from "./batch";
+import { openChannel } from "./channel";
+import { Follower } from "./follower";
+import type { FollowState } from "./follower";
+import { readTail } from "./tail";
+
+/** Records that wait for the screen; beyond it the oldest are passed over. */
+const QUEUE = 20_000;
+/** Time in a frame for reading records; the rest is for drawing. */
+const BUDGET_MS = 6;
+/** Browsers allow six connections to one HTTP/1.1 server; some are needed for requests. */
+const MAX_CONNECTIONS = 4;
+/** About the last lap of six entities at five records a second. */
+const TAIL = 3000;
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 10_000;
+
+interface Arrival {
+  stream: string;
+  data: string;
+}
+
+export class Feeder {
+  readonly #queue = new Batch<Arrival>(QUEUE);
+  readonly #followers = new Map<string, Follower>();
+  readonly #take: (stream: string, record: StreamRecord) => void;
+  readonly #changed: () => void;
+  #paused = false;
+
+  constructor(take: (stream: string, record: StreamRecord) => void, changed: () => void) {
+    this.#take = take;
+    this.#changed = changed;
+  }
+
+  /** Streams beyond the number of connections get their tail and no more. */
+  start(pipeline: Pipeline, streams: readonly string[]): void {
+    streams.forEach((stream, index) => {
+      const partitions = pipeline.streams.find(({ name }) => name === stream)?.partitions ?? 1;
+      void this.#begin(stream, partitions, index < MAX_CONNECTIONS, FIRST_RETRY_MS);
+    });
+  }
+
+  get dropped(): number {
+    return this.#queue.dropped;
+  }
+
+  get states(): FollowState[] {
+    return [...this.#followers.values()].map(({ state }) => state);
+  }
+
+  /** Hands on what has arrived, for as long as a frame can spare. */
+  drain(): number {
+    return this.#queue.drain(({ stream, data }) => {
+      const record = parse(data);
+      if (record) this.#take(stream, record);
+    }, BUDGET_MS, () => performance.now());
+  }
+
+  pause(): void {
+    this.#paused = true;
+    for (const follower of this.#followers.values()) follower.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    for (const follower of this.#followers.values()) follower.start();
+  }
+
+  /** The server answers again: those that wait need not. */
+  hurry(): void {
+    for (const follower of this.#followers.values()) follower.hurry();
+  }
+
+  async #begin(stream: string, partitions: number, follow: boolean, wait: number): Promise<void> {
+    try {
+      const { records, cursor } = await readTail(stream, partitions, TAIL);
+      for (const record of records) this.#take(stream, record);
+      if (follow) this.#follow(stream, cursor);
+    } catch {
+      // The banner tells of a server that cannot be reached; the tail is asked for again.
+      setTimeout(() => void this.#begin(stream, partitions, follow, Math.min(LONGEST_RETRY_MS, wait * 2)), wait);
+    }
+  }
+
+  #follow(stream: string, cursor: string): void {
+    const follower = new Follower(
+      cursor,
+      {
+        connect: (from) => openChannel(stream, from),
+        later: (run, ms) => {
+          const timer = setTimeout(run, ms);
+          return () => { clearTimeout(timer); };
+        },
+        random: Math.random,
+      },
+      (data) => { this.#queue.push({ stream, data }); },
+      this.#changed,
+    );
+    this.#followers.set(stream, follower);
+    if (!this.#paused) follower.start();
+  }
+}
+
+function parse(data: string): StreamRecord | null {
+  try {
+    return JSON.parse(data) as StreamRecord;
+  } catch {
+    // One unreadable record must not stop the others.
+    return null;
+  }
+}

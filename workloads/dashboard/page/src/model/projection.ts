@@ -1,0 +1,52 @@
+// From degrees to pixels: equirectangular about the middle, fitted into a box, north up.
+
+import type { Bounds, Point } from "./track";
+
+export interface Projection {
+  /** Degrees at the middle of the box. */
+  lat: number;
+  lon: number;
+  /** Pixels per degree of latitude, and per degree of longitude there. */
+  perLat: number;
+  perLon: number;
+  width: number;
+  height: number;
+}
+
+/** The least extent that is shown, in degrees of latitude: about 60 m. */
+const MIN_EXTENT = 5e-4;
+
+export function fit(bounds: Bounds, width: number, height: number, padding: number): Projection {
+  const lat = (bounds.south + bounds.north) / 2;
+  const lon = (bounds.west + bounds.east) / 2;
+  const narrow = Math.max(0.01, Math.cos((lat * Math.PI) / 180));
+  const tall = Math.max(bounds.north - bounds.south, MIN_EXTENT);
+  const wide = Math.max((bounds.east - bounds.west) * narrow, MIN_EXTENT);
+  const perLat = Math.min(Math.max(1, width - 2 * padding) / wide, Math.max(1, height - 2 * padding) / tall);
+  return { lat, lon, perLat, perLon: perLat * narrow, width, height };
+}
+
+export function project(at: Projection, point: Point): { x: number; y: number } {
+  return {
+    x: at.width / 2 + (point.lon - at.lon) * at.perLon,
+    y: at.height / 2 - (point.lat - at.lat) * at.perLat,
+  };
+}
+
+/** Moves a view a part of the way to another, so that it never jumps; lands when it is close. */
+export function ease(from: Projection, to: Projection, part: number): Projection {
+  const mix = (a: number, b: number): number => a + (b - a) * part;
+  const close =
+    Math.abs(from.perLat / to.perLat - 1) < 0.001 &&
+    Math.abs(from.lat - to.lat) * to.perLat < 0.3 &&
+    Math.abs(from.lon - to.lon) * to.perLon < 0.3;
+  if (close || part >= 1) return to;
+  return {
+    lat: mix(from.lat, to.lat),
+    lon: mix(from.lon, to.lon),
+    perLat: mix(from.perLat, to.perLat),
+    perLon: mix(from.perLon, to.perLon),
+    width: to.width,
+    height: to.height,
+  };
+}

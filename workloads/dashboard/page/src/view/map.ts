@@ -1,0 +1,205 @@
+// The map: the ground covered, and the entities on it, drawn on two canvases.
+
+import type { Colours } from "../model/colour";
+import type { Group } from "../model/groups";
+import { Playhead } from "../model/motion";
+import type { Sample } from "../model/motion";
+import { ease, fit, project } from "../model/projection";
+import type { Projection } from "../model/projection";
+import { make, setHidden } from "./dom";
+import { colour } from "./theme";
+
+const PADDING = 36;
+const TAIL_MS = 2600;
+/** An entity without news for so long fades; after the second time it is not drawn. */
+const STALE_MS = 10_000;
+const GONE_MS = 600_000;
+const DESCRIBE_MS = 2000;
+
+export class MapPanel {
+  readonly #ground = make("canvas", { class: "map-layer" });
+  readonly #front = make("canvas", { class: "map-layer" });
+  readonly #empty = make("p", { class: "empty", text: "Waiting for the first position." });
+  readonly #host: HTMLElement;
+  readonly #colours: Colours;
+  readonly #playheads = new Map<string, Playhead>();
+  #view: Projection | null = null;
+  #drawn = "";
+  #places = new Map<string, string>();
+  #describedAt = 0;
+  #width = 0;
+  #height = 0;
+  #ratio = 1;
+  #ink = { edge: "", road: "", text: "", ground: "" };
+
+  constructor(host: HTMLElement, colours: Colours) {
+    this.#host = host;
+    this.#colours = colours;
+    host.append(this.#ground, this.#front, this.#empty);
+    new ResizeObserver(() => { this.#resize(); }).observe(host);
+    this.#resize();
+    this.recolour();
+  }
+
+  recolour(): void {
+    this.#ink = {
+      edge: colour("--track-edge"),
+      road: colour("--track"),
+      text: colour("--text"),
+      ground: colour("--panel"),
+    };
+    this.#drawn = "";
+  }
+
+  observe(group: Group, time: number): void {
+    let playhead = this.#playheads.get(group.name);
+    if (!playhead) {
+      if (this.#playheads.size > 100) this.#playheads.clear();
+      playhead = new Playhead();
+      this.#playheads.set(group.name, playhead);
+    }
+    playhead.observe(time, performance.now());
+  }
+
+  /** Draws a group at a moment of the wall clock. `still` shows places without easing. */
+  draw(group: Group | undefined, now: number, still: boolean): void {
+    const bounds = group?.track.bounds ?? null;
+    setHidden(this.#empty, bounds !== null);
+    if (!group || !bounds || this.#width === 0) {
+      this.#clear(this.#ground);
+      this.#clear(this.#front);
+      this.#drawn = "";
+      return;
+    }
+    const wanted = fit(bounds, this.#width, this.#height, PADDING);
+    const jump = still || !this.#view || !this.#drawn.startsWith(`${group.name}|`);
+    this.#view = jump || !this.#view ? wanted : ease(this.#view, wanted, 0.12);
+    const { lat, lon, perLat, width, height } = this.#view;
+    const key = `${group.name}|${group.track.version}|${lat}|${lon}|${perLat}|${width}|${height}`;
+    if (key !== this.#drawn) this.#drawGround(group, this.#view);
+    this.#drawn = key;
+
+    const latest = group.motion.latest ?? 0;
+    const time = this.#playheads.get(group.name)?.advance(now, latest) ?? latest;
+    this.#drawFront(group, this.#view, time, latest);
+    if (now - this.#describedAt > DESCRIBE_MS) this.#describe(group, now);
+  }
+
+  #drawGround(group: Group, view: Projection): void {
+    const pen = this.#clear(this.#ground);
+    if (!pen) return;
+    const path = new Path2D();
+    let end = { x: NaN, y: NaN };
+    for (const { a, b } of group.track.segments) {
+      const [from, to] = [project(view, a), project(view, b)];
+      if (from.x !== end.x || from.y !== end.y) path.moveTo(from.x, from.y);
+      path.lineTo(to.x, to.y);
+      end = to;
+    }
+    pen.lineCap = pen.lineJoin = "round";
+    const road = Math.max(7, Math.min(this.#width, this.#height) / 62);
+    pen.strokeStyle = this.#ink.edge;
+    pen.lineWidth = road + 3;
+    pen.stroke(path);
+    pen.strokeStyle = this.#ink.road;
+    pen.lineWidth = road;
+    pen.stroke(path);
+  }
+
+  #drawFront(group: Group, view: Projection, time: number, latest: number): void {
+    const pen = this.#clear(this.#front);
+    if (!pen) return;
+    const radius = Math.max(9, Math.min(15, Math.min(this.#width, this.#height) / 46));
+    pen.lineCap = pen.lineJoin = "round";
+    const places: { x: number; y: number; entity: string; fill: string; stale: boolean }[] = [];
+    for (const entity of group.motion.entities()) {
+      const samples = group.motion.samples(entity);
+      const at = group.motion.at(entity, time);
+      const last = samples.at(-1);
+      if (!at || !last || latest - last.time > GONE_MS) continue;
+      const fill = this.#colours.of(entity);
+      const stale = latest - last.time > STALE_MS;
+      if (!stale) this.#tail(pen, view, samples, at, time, fill, radius);
+      places.push({ ...project(view, at), entity, fill, stale });
+    }
+    pen.font = `600 ${Math.round(radius * 1.15)}px ${FONT}`;
+    pen.textBaseline = "middle";
+    pen.textAlign = "center";
+    for (const { x, y, entity, fill, stale } of places.reverse()) {
+      pen.globalAlpha = stale ? 0.4 : 1;
+      const short = entity.length <= 2;
+      const half = short ? radius : Math.max(radius, pen.measureText(entity.slice(0, 12)).width / 2 + 7);
+      pen.beginPath();
+      pen.roundRect(x - half, y - radius, half * 2, radius * 2, radius);
+      pen.fillStyle = fill;
+      pen.fill();
+      pen.lineWidth = 2;
+      pen.strokeStyle = this.#ink.ground;
+      pen.stroke();
+      pen.fillStyle = "#fff";
+      pen.fillText(entity.slice(0, 12), x, y + 0.5);
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** The way of the last seconds, fading. */
+  #tail(pen: CanvasRenderingContext2D, view: Projection, samples: readonly Sample[], at: Sample, time: number, fill: string, radius: number): void {
+    const points = samples.filter((sample) => sample.time < time && sample.time > time - TAIL_MS);
+    pen.strokeStyle = fill;
+    let from = points[0];
+    points.push(at);
+    for (const to of points) {
+      if (from && from !== to) {
+        const [a, b] = [project(view, from), project(view, to)];
+        const age = Math.min(1, Math.max(0, (time - to.time) / TAIL_MS));
+        pen.globalAlpha = 0.65 * (1 - age);
+        pen.lineWidth = Math.max(2, radius * 0.6 * (1 - age * 0.6));
+        pen.beginPath();
+        pen.moveTo(a.x, a.y);
+        pen.lineTo(b.x, b.y);
+        pen.stroke();
+      }
+      from = to;
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** Says in words how many entities have moved since the last time. */
+  #describe(group: Group, now: number): void {
+    this.#describedAt = now;
+    let moving = 0;
+    const places = new Map<string, string>();
+    for (const entity of group.motion.entities()) {
+      const last = group.motion.samples(entity).at(-1);
+      const place = last ? `${last.lat},${last.lon}` : "";
+      places.set(entity, place);
+      if (this.#places.has(entity) && this.#places.get(entity) !== place) moving += 1;
+    }
+    this.#places = places;
+    this.#host.dataset.moving = String(moving);
+    this.#host.setAttribute("aria-label", `Map with ${places.size} entities, ${moving} of them moving`);
+  }
+
+  #resize(): void {
+    const { clientWidth, clientHeight } = this.#host;
+    this.#ratio = Math.min(3, devicePixelRatio || 1);
+    this.#width = clientWidth;
+    this.#height = clientHeight;
+    for (const layer of [this.#ground, this.#front]) {
+      layer.width = Math.round(clientWidth * this.#ratio);
+      layer.height = Math.round(clientHeight * this.#ratio);
+    }
+    this.#view = null;
+    this.#drawn = "";
+  }
+
+  #clear(layer: HTMLCanvasElement): CanvasRenderingContext2D | null {
+    const pen = layer.getContext("2d");
+    if (!pen) return null;
+    pen.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
+    pen.clearRect(0, 0, this.#width, this.#height);
+    return pen;
+  }
+}
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
