@@ -9,6 +9,7 @@ use crate::motion::Motion;
 use crate::program::Filter;
 use crate::program::Map;
 use crate::rank::Rank;
+use crate::rekey::Rekey;
 
 /// Makes the operator of a plan, with empty state.
 ///
@@ -18,6 +19,7 @@ pub fn build(plan: &OperatorPlan) -> Box<dyn Operator> {
     match &plan.operation {
         Operation::Map(program) => Box::new(Map::new(program.clone())),
         Operation::Filter(program) => Box::new(Filter::new(program.clone())),
+        Operation::Rekey => Box::new(Rekey),
         Operation::Motion(settings) => Box::new(Motion::new(settings.clone())),
         Operation::Rank(settings) => Box::new(Rank::new(settings.clone())),
         Operation::Laps(settings) => Box::new(Laps::new(settings.clone())),

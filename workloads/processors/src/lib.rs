@@ -13,6 +13,7 @@ mod object;
 mod operator;
 mod program;
 mod rank;
+mod rekey;
 mod state;
 
 pub use build::build;

@@ -92,3 +92,14 @@ fn an_output_without_its_key_is_refused_with_the_reason() {
     assert_eq!(task.reasons(), ["the key field `.car` is missing or null"]);
     assert_eq!(common::json(&task.refusals[0].0), json!({"a": 1, "b": 1}));
 }
+
+#[test]
+fn rekeying_passes_the_event_on_under_another_key() {
+    let mut task = Task::of(OperatorPlan { key: vec![path(".car")], ..plan(Operation::Rekey) });
+    let source = event(7, &json!({"car": 4, "b": 1.5}));
+    task.run(std::slice::from_ref(&source));
+    let output = &task.outputs[0];
+    assert_eq!((&output.key[..], output.time), (&b"4"[..], 7));
+    assert_eq!(common::json(output), json!({"car": 4, "b": 1.5}));
+    assert_eq!(output.id, EventId::of_output("p", 0, b"4", 7, source.id, 0));
+}

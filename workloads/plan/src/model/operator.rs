@@ -42,6 +42,8 @@ pub enum Operation {
     Map(Program),
     /// Keeps the events for which the program is `true`.
     Filter(Program),
+    /// Passes each event on unchanged under the key of [`OperatorPlan::key`].
+    Rekey,
     /// Distance, speed, heading and total distance per entity.
     Motion(MotionSettings),
     /// Order of entities, and who passed whom.
