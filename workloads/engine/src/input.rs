@@ -265,11 +265,11 @@ mod tests {
                 disorder: Duration::from_millis(50),
                 idle: None,
                 heartbeat: false,
-                max_ahead: Duration::from_secs(300),
+                max_ahead: Duration::from_mins(5),
                 max_behind: None,
                 on_late: OnLate::Drop,
                 deduplicate: deduplicate
-                    .then_some(Deduplication { within: Duration::from_secs(120), max_ids: 1000 }),
+                    .then_some(Deduplication { within: Duration::from_mins(2), max_ids: 1000 }),
             }),
         }
     }

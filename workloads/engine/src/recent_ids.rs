@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn recent(max_ids: usize) -> RecentIds {
-        RecentIds::new(Deduplication { within: Duration::from_secs(120), max_ids }, i64::MIN)
+        RecentIds::new(Deduplication { within: Duration::from_mins(2), max_ids }, i64::MIN)
     }
 
     #[test]

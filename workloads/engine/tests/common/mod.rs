@@ -46,11 +46,11 @@ pub fn coordinates(key: &str, partitions: i32) -> StreamPlan {
             disorder: Duration::from_millis(500),
             idle: None,
             heartbeat: false,
-            max_ahead: Duration::from_secs(300),
+            max_ahead: Duration::from_mins(5),
             max_behind: None,
             on_late: OnLate::DeadLetter,
             deduplicate: Some(Deduplication {
-                within: Duration::from_secs(120),
+                within: Duration::from_mins(2),
                 max_ids: 1_000_000,
             }),
         }),
