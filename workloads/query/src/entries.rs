@@ -1,0 +1,194 @@
+//! Records of the log as JSON, and where to start reading them.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use millrace_core::Headers;
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::Record;
+use millrace_log::Log;
+use millrace_log::PartitionInfo;
+use millrace_log::ReadLimit;
+use millrace_plan::model::StreamOrigin;
+use millrace_plan::model::StreamPlan;
+use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde_json::value::RawValue;
+
+use crate::problem::Problem;
+
+/// Most bytes of keys and values in an answer; the record that passes it is the last.
+pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
+
+/// Most entries that one request looks at, marks included.
+const MAX_SCANNED: usize = 20_000;
+
+/// Where to start in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    Offset(Offset),
+    /// So many records before the end.
+    Last(usize),
+}
+
+impl Start {
+    /// Reads `from` of a request.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "start" => Some(Self::Offset(0)),
+            "end" => Some(Self::Last(0)),
+            _ => match text.strip_prefix("end-") {
+                Some(count) => count.parse().ok().map(Self::Last),
+                None => text.parse().ok().filter(|offset| *offset >= 0).map(Self::Offset),
+            },
+        }
+    }
+}
+
+/// Reads records and passes marks over; returns them with the offset to read on from.
+///
+/// Of the last N records, those are found that are among the last 20,000 entries.
+pub(crate) async fn read_records(
+    log: &dyn Log,
+    stream: &StreamPlan,
+    partition: Partition,
+    start: Start,
+    limit: usize,
+    wanted: impl Fn(&Record) -> bool,
+) -> Result<(Vec<(Offset, Record)>, Offset), Problem> {
+    let info = log.partition_info(&stream.name, partition)?;
+    match start {
+        Start::Offset(from) => scan(log, stream, partition, (from, info.end), limit, &wanted).await,
+        Start::Last(0) => Ok((Vec::new(), info.end)),
+        Start::Last(count) => {
+            let scanned = look_back(log, stream, partition, info, count, &wanted).await?;
+            let mut records = scanned;
+            let mut next = info.end;
+            if let Some((offset, _)) = records.get(limit) {
+                next = *offset;
+                records.truncate(limit);
+            }
+            Ok((records, next))
+        }
+    }
+}
+
+/// Reads from an offset until the limit, the end, or enough bytes.
+async fn scan(
+    log: &dyn Log,
+    stream: &StreamPlan,
+    partition: Partition,
+    (mut next, end): (Offset, Offset),
+    limit: usize,
+    wanted: &impl Fn(&Record) -> bool,
+) -> Result<(Vec<(Offset, Record)>, Offset), Problem> {
+    let mut records = Vec::new();
+    let mut scanned = 0;
+    let mut bytes = 0;
+    while next < end && scanned < MAX_SCANNED {
+        let entries = (limit - records.len()).max(100);
+        let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
+        let batch = log.read(&stream.name, partition, next, read).await?;
+        if batch.entries.is_empty() {
+            break;
+        }
+        scanned += batch.entries.len();
+        for (offset, entry) in batch.entries {
+            if records.len() == limit || bytes >= MAX_ANSWER_BYTES {
+                return Ok((records, offset));
+            }
+            if let millrace_log::Entry::Record(record) = entry
+                && wanted(&record)
+            {
+                bytes += record.key.len() + record.value.len();
+                records.push((offset, record));
+            }
+        }
+        next = batch.next;
+    }
+    Ok((records, next))
+}
+
+/// The last records, found by looking back further and further.
+async fn look_back(
+    log: &dyn Log,
+    stream: &StreamPlan,
+    partition: Partition,
+    info: PartitionInfo,
+    count: usize,
+    wanted: &impl Fn(&Record) -> bool,
+) -> Result<Vec<(Offset, Record)>, Problem> {
+    let furthest = Offset::try_from(MAX_SCANNED).unwrap_or(Offset::MAX);
+    let mut distance = Offset::try_from(count).unwrap_or(Offset::MAX).min(furthest);
+    loop {
+        let from = (info.end - distance).max(info.start);
+        let (mut records, _) =
+            scan(log, stream, partition, (from, info.end), usize::MAX, wanted).await?;
+        if records.len() >= count || from <= info.start || distance >= furthest {
+            records.drain(..records.len().saturating_sub(count));
+            return Ok(records);
+        }
+        distance = distance.saturating_mul(4).min(furthest);
+    }
+}
+
+/// A record as clients see it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecordView<'a> {
+    partition: Partition,
+    offset: Offset,
+    /// The key as text; `null` where it is none.
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    event_time: i64,
+    ingest_time: i64,
+    id: millrace_core::EventId,
+    headers: HeadersView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+impl<'a> RecordView<'a> {
+    /// The view of a record; the bytes of dead letters, and what is not JSON, are in base64.
+    pub(crate) fn of(
+        stream: &StreamPlan,
+        partition: Partition,
+        offset: Offset,
+        record: &'a Record,
+    ) -> Self {
+        let key = std::str::from_utf8(&record.key).ok();
+        let value = match stream.origin {
+            StreamOrigin::DeadLetters => None,
+            _ => serde_json::from_slice(&record.value).ok(),
+        };
+        Self {
+            partition,
+            offset,
+            key,
+            key_base64: key.is_none().then(|| BASE64_STANDARD.encode(&record.key)),
+            event_time: record.event_time,
+            ingest_time: record.ingest_time,
+            id: record.id,
+            headers: HeadersView(&record.headers),
+            value,
+            value_base64: value.is_none().then(|| BASE64_STANDARD.encode(&record.value)),
+        }
+    }
+}
+
+/// Headers as an object of texts.
+struct HeadersView<'a>(&'a Headers);
+
+impl Serialize for HeadersView<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.0.len()))?;
+        for (name, value) in &self.0.0 {
+            map.serialize_entry(name, &String::from_utf8_lossy(value))?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,57 @@
+//! The dashboard's files.
+
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::Method;
+use axum::http::StatusCode;
+use axum::http::Uri;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::header::ETAG;
+use axum::http::header::IF_NONE_MATCH;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use millrace_dashboard::Asset;
+
+use crate::params::short;
+use crate::problem::Problem;
+
+/// `GET /`
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    serve(millrace_dashboard::index(), &headers)
+}
+
+/// Every path that is no route: a file of the dashboard, or nothing.
+pub(crate) async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let readable = method == Method::GET || method == Method::HEAD;
+    match millrace_dashboard::file(path).filter(|_| readable) {
+        Some(asset) => serve(asset, &headers),
+        None => Problem::not_found(format!("there is nothing at `{}`", short(uri.path())))
+            .into_response(),
+    }
+}
+
+fn serve(asset: Asset, headers: &HeaderMap) -> Response {
+    let hash = blake3::hash(&asset.bytes).to_hex();
+    let etag = format!("\"{}\"", &hash[..32]);
+    let cache = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let described: [(HeaderName, &str); 4] = [
+        (CONTENT_TYPE, asset.content_type),
+        (CACHE_CONTROL, cache),
+        (ETAG, &etag),
+        (CONTENT_SECURITY_POLICY, millrace_dashboard::CONTENT_SECURITY_POLICY),
+    ];
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| matches!(tag.trim().trim_start_matches("W/"), tag if tag == etag || tag == "*"));
+    if known {
+        (StatusCode::NOT_MODIFIED, described).into_response()
+    } else {
+        (described, asset.bytes.into_owned()).into_response()
+    }
+}
