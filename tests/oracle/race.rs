@@ -4,6 +4,15 @@
 //! It shares no code with the processors; tests include this file by its path. Bounds and invalid
 //! input are no matter of it: every car must have one valid position in every frame.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    clippy::unwrap_used,
+    reason = "plain formulas over small numbers in test code"
+)]
+
 use std::collections::BTreeMap;
 
 /// Where a car was at a time.

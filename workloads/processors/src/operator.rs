@@ -4,6 +4,9 @@ use millrace_core::Event;
 
 use crate::Emitter;
 
+/// Takes a key of state with its new value, or with none where it was removed.
+pub type StateChange<'a> = dyn FnMut(&[u8], Option<Vec<u8>>) + 'a;
+
 /// A processor at work in one task.
 ///
 /// The engine calls [`process`](Self::process) for each event in release order, then
@@ -29,7 +32,7 @@ pub trait Operator: Send {
 
     /// Hands over what has changed since the last call: a key with its new value, or with none
     /// where it was removed. A key comes once.
-    fn take_changes(&mut self, change: &mut dyn FnMut(&[u8], Option<Vec<u8>>)) {
+    fn take_changes(&mut self, change: &mut StateChange<'_>) {
         let _ = change;
     }
 

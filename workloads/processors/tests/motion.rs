@@ -1,5 +1,7 @@
 //! `motion` from the outside: golden numbers, duplicates, refusals.
 
+#![allow(clippy::unreadable_literal, reason = "coordinates are written as they come in")]
+
 mod common;
 
 use common::Task;
@@ -183,7 +185,7 @@ fn a_step_above_the_greatest_speed_is_refused_and_forgotten() {
 fn after_five_rejections_that_agree_the_entity_is_where_they_say() {
     let mut task = task(|settings| settings.max_speed = Some(250.0));
     let mut events = vec![fix(0, 1, 0.0, 0.0), fix(1000, 1, 0.001, 0.0)];
-    events.extend((2..=7).map(|i| fix(1000 * i, 1, 10.0 + 0.0005 * i as f64, 0.0)));
+    events.extend((2..=7).map(|i| fix(1000 * i64::from(i), 1, 10.0 + 0.0005 * f64::from(i), 0.0)));
     task.run(&events);
     assert_eq!(task.refusals.len(), 5);
     let values = task.values();

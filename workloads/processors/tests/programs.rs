@@ -1,5 +1,8 @@
 //! `map` and `filter` from the outside, and the keys and ids of outputs.
 
+#![allow(clippy::unreadable_literal, reason = "coordinates are written as they come in")]
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
 mod common;
 
 use common::Task;

@@ -1,6 +1,15 @@
 //! Six cars of different paces for twenty laps over the captured lap: what the operators make of
 //! it equals the independent computation.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    clippy::unwrap_used,
+    reason = "plain formulas over small numbers in test code"
+)]
+
 mod common;
 #[path = "../../../tests/oracle/race.rs"]
 mod oracle;

@@ -21,6 +21,7 @@ use crate::Counted;
 use crate::Emitter;
 use crate::Operator;
 use crate::RestoreError;
+use crate::StateChange;
 use crate::entity::Entity;
 use crate::entity::EntityError;
 use crate::entity::EntityRef;
@@ -151,7 +152,7 @@ impl Operator for Laps {
         Ok(())
     }
 
-    fn take_changes(&mut self, change: &mut dyn FnMut(&[u8], Option<Vec<u8>>)) {
+    fn take_changes(&mut self, change: &mut StateChange<'_>) {
         self.runners.take_changes(|race, entity, runner| {
             let key = StateKey::Runner { race, entity: entity.borrow() };
             change(&encode_key(&key), Some(encode_value(runner)));

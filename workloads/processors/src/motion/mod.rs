@@ -17,6 +17,7 @@ use crate::Counted;
 use crate::Emitter;
 use crate::Operator;
 use crate::RestoreError;
+use crate::StateChange;
 use crate::entity::Entity;
 use crate::entity::EntityError;
 use crate::entity::EntityRef;
@@ -102,7 +103,7 @@ impl Operator for Motion {
         Ok(())
     }
 
-    fn take_changes(&mut self, change: &mut dyn FnMut(&[u8], Option<Vec<u8>>)) {
+    fn take_changes(&mut self, change: &mut StateChange<'_>) {
         self.tracks.take_changes(|scope, entity, track| {
             change(&encode_key(&(scope, entity)), Some(encode_value(track)));
         });

@@ -18,6 +18,7 @@ use crate::Cause;
 use crate::Emitter;
 use crate::Operator;
 use crate::RestoreError;
+use crate::StateChange;
 use crate::entity::Entity;
 use crate::entity::EntityError;
 use crate::entity::EntityRef;
@@ -137,7 +138,7 @@ impl Operator for Rank {
         Ok(())
     }
 
-    fn take_changes(&mut self, change: &mut dyn FnMut(&[u8], Option<Vec<u8>>)) {
+    fn take_changes(&mut self, change: &mut StateChange<'_>) {
         self.groups.take_changes(|scope, group, state| {
             let group = group.borrow();
             state.standing.take_changes(|part| match part {

@@ -5,6 +5,8 @@
 //! newcomers go in by their own order. Those that it displaces change position without having
 //! been overtaken; what the confirmed order then contradicts starts to count from this frame.
 
+use std::cmp::Ordering;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -138,8 +140,11 @@ impl Standing {
     /// Whether one competitor has the better value; at equal values the one that was seen first.
     fn beats(&self, one: u32, other: u32) -> bool {
         let value = |competitor: u32| self.competitors[competitor as usize].value;
-        let (a, b) = (value(one), value(other));
-        a > b || (a == b && one < other)
+        match value(one).partial_cmp(&value(other)) {
+            Some(Ordering::Greater) => true,
+            Some(Ordering::Less) => false,
+            Some(Ordering::Equal) | None => one < other,
+        }
     }
 
     /// Brings the clocks up to this frame.
@@ -176,8 +181,8 @@ impl Standing {
                     .since(confirmed[place - 1], passer)
                     .is_some_and(|since| since <= latest)
             {
-                let passed = confirmed[place - 1];
-                self.overtakes.push(Overtake { passer, passed, position: 0 });
+                let overtaken = confirmed[place - 1];
+                self.overtakes.push(Overtake { passer, passed: overtaken, position: 0 });
                 confirmed.swap(place - 1, place);
                 place -= 1;
             }
@@ -187,9 +192,11 @@ impl Standing {
     fn rank_newcomers(&mut self) {
         let known = self.order.confirmed.len();
         let mut newcomers: Vec<u32> = (number(known)..number(self.competitors.len())).collect();
-        newcomers.sort_by(|a, b| {
-            if self.beats(*a, *b) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
-        });
+        newcomers.sort_by(
+            |a, b| {
+                if self.beats(*a, *b) { Ordering::Less } else { Ordering::Greater }
+            },
+        );
         // Whom a newcomer beats, those before it beat too: the search goes on where it ended.
         let mut place = 0;
         for newcomer in newcomers {
@@ -380,10 +387,10 @@ mod tests {
     fn replay(mut order: Vec<u32>, mut overtakes: Vec<(u32, u32, i64)>) -> Vec<u32> {
         while let Some(next) = overtakes
             .iter()
-            .position(|&(passer, passed, _)| order.windows(2).any(|pair| *pair == [passed, passer]))
+            .position(|&(passer, loser, _)| order.windows(2).any(|pair| *pair == [loser, passer]))
         {
-            let (passer, passed, _) = overtakes.swap_remove(next);
-            let place = order.windows(2).position(|pair| *pair == [passed, passer]).unwrap();
+            let (passer, loser, _) = overtakes.swap_remove(next);
+            let place = order.windows(2).position(|pair| *pair == [loser, passer]).unwrap();
             order.swap(place, place + 1);
         }
         assert!(overtakes.is_empty(), "an overtake is no inversion");

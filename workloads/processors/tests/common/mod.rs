@@ -1,6 +1,7 @@
 //! A task in small: runs one operator over events as the engine does.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
