@@ -33,6 +33,15 @@ export class Board {
     return this.#entries.size;
   }
 
+  /** Entities in the order that rows were last asked for. */
+  get order(): readonly string[] {
+    return this.#order;
+  }
+
+  has(entity: string): boolean {
+    return this.#entries.has(entity);
+  }
+
   /** Takes a value unless a later one (by event time) is there already. */
   set(entity: string, column: number, value: Cell, eventTime: number): void {
     let entry = this.#entries.get(entity);

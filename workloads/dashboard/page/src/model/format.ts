@@ -33,7 +33,8 @@ export function bytes(value: number): string {
 export function duration(ms: number): string {
   const abs = Math.max(0, ms);
   if (abs < 950) return `${Math.round(abs / 10) * 10} ms`;
-  if (abs < 60_000) return `${(abs / 1000).toFixed(1)} s`;
+  if (abs < 9950) return `${(abs / 1000).toFixed(1)} s`;
+  if (abs < 60_000) return `${Math.floor(abs / 1000)} s`;
   const minutes = Math.floor(abs / 60_000);
   if (minutes < 60) return `${minutes} min`;
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;

@@ -88,80 +88,145 @@ export interface Box {
   height: number;
 }
 
+export interface Line {
+  from: string;
+  to: string;
+  /** An SVG path. */
+  path: string;
+}
+
 export interface Placement {
   boxes: Map<string, Box>;
+  lines: Line[];
   height: number;
-  /** Whether layers follow each other downwards, as on a phone. */
-  upright: boolean;
 }
 
 const BOX_HEIGHT = 50;
+const LANE_HEIGHT = 8;
 const GAP = 12;
-const MIN_BOX = 118;
+const MIN_BOX = 116;
 const MAX_BOX = 190;
-const BETWEEN_LAYERS = 40;
+const BETWEEN_LAYERS = 28;
+const BETWEEN_ROWS = 26;
+
+/** A box in a layer, or the lane on which a line passes the layer. */
+interface Slot {
+  id: string;
+  lane: boolean;
+  reads: string[];
+}
 
 /** Places layers side by side where the width allows it, else one below the other. */
 export function place(graph: Graph, width: number): Placement {
-  const columns: GraphNode[][] = Array.from({ length: graph.layers }, () => []);
-  for (const node of graph.nodes) columns[node.layer]?.push(node);
-  arrange(columns, graph.edges);
-  const boxes = new Map<string, Box>();
-  const most = Math.max(1, ...columns.map((column) => column.length));
-
   const side = (width - (graph.layers - 1) * BETWEEN_LAYERS) / Math.max(1, graph.layers);
-  if (side >= MIN_BOX) {
-    const boxWidth = Math.min(MAX_BOX, side);
-    const step = graph.layers > 1 ? (width - boxWidth) / (graph.layers - 1) : 0;
-    const height = most * (BOX_HEIGHT + GAP) - GAP;
-    columns.forEach((column, layer) => {
-      const top = (height - (column.length * (BOX_HEIGHT + GAP) - GAP)) / 2;
-      column.forEach(({ id }, row) => {
-        boxes.set(id, { id, x: layer * step, y: top + row * (BOX_HEIGHT + GAP), width: boxWidth, height: BOX_HEIGHT });
-      });
-    });
-    return { boxes, height, upright: false };
-  }
-
-  let y = 0;
-  for (const column of columns) {
-    const perRow = Math.max(1, Math.min(column.length, Math.floor((width + GAP) / (96 + GAP))));
-    const boxWidth = Math.min(MAX_BOX, (width - (perRow - 1) * GAP) / perRow);
-    const rows = Math.ceil(column.length / perRow);
-    column.forEach(({ id }, index) => {
-      const inRow = Math.min(perRow, column.length - Math.floor(index / perRow) * perRow);
-      const left = (width - inRow * boxWidth - (inRow - 1) * GAP) / 2;
-      const x = left + (index % perRow) * (boxWidth + GAP);
-      boxes.set(id, { id, x, y: y + Math.floor(index / perRow) * (BOX_HEIGHT + GAP), width: boxWidth, height: BOX_HEIGHT });
-    });
-    if (column.length > 0) y += rows * (BOX_HEIGHT + GAP) - GAP + 26;
-  }
-  return { boxes, height: Math.max(0, y - 26), upright: true };
+  return side >= MIN_BOX ? placeAcross(graph, width, Math.min(MAX_BOX, side)) : placeDown(graph, width);
 }
 
-/** Puts each node near the middle of those it reads, so that few lines cross. */
-function arrange(columns: GraphNode[][], edges: Graph["edges"]): void {
+function placeAcross(graph: Graph, width: number, boxWidth: number): Placement {
+  const { columns, routes } = layersOf(graph, true);
+  arrange(columns);
+  const slotHeight = (slot: Slot): number => (slot.lane ? LANE_HEIGHT : BOX_HEIGHT);
+  const tall = (column: Slot[]): number => column.reduce((sum, slot) => sum + slotHeight(slot) + GAP, -GAP);
+  const height = Math.max(BOX_HEIGHT, ...columns.map(tall));
+  const step = graph.layers > 1 ? (width - boxWidth) / (graph.layers - 1) : 0;
+  const all = new Map<string, Box>();
+  columns.forEach((column, layer) => {
+    let y = (height - tall(column)) / 2;
+    for (const slot of column) {
+      all.set(slot.id, { id: slot.id, x: layer * step, y, width: boxWidth, height: slotHeight(slot) });
+      y += slotHeight(slot) + GAP;
+    }
+  });
+  const lines = routes.map(({ from, to, through }) => {
+    const stops = [from, ...through, to].map((id) => all.get(id)).filter((box) => box !== undefined);
+    return { from, to, path: acrossPath(stops) };
+  });
+  const boxes = new Map([...all].filter(([id]) => graph.nodes.some((node) => node.id === id)));
+  return { boxes, lines, height };
+}
+
+function placeDown(graph: Graph, width: number): Placement {
+  const { columns, routes } = layersOf(graph, false);
+  arrange(columns);
+  const boxes = new Map<string, Box>();
+  let y = 0;
+  for (const row of columns.filter((column) => column.length > 0)) {
+    const perRow = Math.max(1, Math.min(row.length, Math.floor((width + GAP) / (96 + GAP))));
+    const boxWidth = Math.min(MAX_BOX, (width - (perRow - 1) * GAP) / perRow);
+    row.forEach(({ id }, index) => {
+      const line = Math.floor(index / perRow);
+      const inLine = Math.min(perRow, row.length - line * perRow);
+      const left = (width - inLine * boxWidth - (inLine - 1) * GAP) / 2;
+      const x = left + (index % perRow) * (boxWidth + GAP);
+      boxes.set(id, { id, x, y: y + line * (BOX_HEIGHT + GAP), width: boxWidth, height: BOX_HEIGHT });
+    });
+    y += Math.ceil(row.length / perRow) * (BOX_HEIGHT + GAP) - GAP + BETWEEN_ROWS;
+  }
+  const lines = routes.flatMap(({ from, to }) => {
+    const [a, b] = [boxes.get(from), boxes.get(to)];
+    return a && b ? [{ from, to, path: downPath(a, b) }] : [];
+  });
+  return { boxes, lines, height: Math.max(0, y - BETWEEN_ROWS) };
+}
+
+/** The slots of each layer. With lanes, a line past a layer has its own place in it. */
+function layersOf(graph: Graph, lanes: boolean): { columns: Slot[][]; routes: { from: string; to: string; through: string[] }[] } {
+  const columns: Slot[][] = Array.from({ length: graph.layers }, () => []);
+  const slots = new Map<string, Slot>();
+  const layers = new Map(graph.nodes.map(({ id, layer }) => [id, layer]));
+  for (const { id, layer } of graph.nodes) {
+    const slot = { id, lane: false, reads: [] };
+    slots.set(id, slot);
+    columns[layer]?.push(slot);
+  }
+  const routes = graph.edges.map(({ from, to }) => {
+    const through: string[] = [];
+    for (let layer = (layers.get(from) ?? 0) + 1; lanes && layer < (layers.get(to) ?? 0); layer += 1) {
+      const id = `${from} ${to} ${layer}`;
+      columns[layer]?.push({ id, lane: true, reads: [through.at(-1) ?? from] });
+      through.push(id);
+    }
+    slots.get(to)?.reads.push(through.at(-1) ?? from);
+    return { from, to, through };
+  });
+  return { columns, routes };
+}
+
+/** Puts each slot near the middle of those it reads, so that few lines cross. */
+function arrange(columns: Slot[][]): void {
   const rank = new Map<string, number>();
   for (const column of columns) {
     const weight = new Map<string, number>();
-    column.forEach(({ id }, index) => {
-      const sources = edges.filter((edge) => edge.to === id).map((edge) => rank.get(edge.from) ?? 0);
-      const mean = sources.reduce((sum, value) => sum + value, 0) / (sources.length || 1);
-      weight.set(id, sources.length > 0 ? mean : index / Math.max(1, column.length));
+    column.forEach(({ id, reads }, index) => {
+      const places = reads.map((source) => rank.get(source) ?? 0.5);
+      const mean = places.reduce((sum, place) => sum + place, 0) / (places.length || 1);
+      weight.set(id, places.length > 0 ? mean : index / column.length);
     });
     column.sort((a, b) => (weight.get(a.id) ?? 0) - (weight.get(b.id) ?? 0));
     column.forEach(({ id }, index) => rank.set(id, (index + 0.5) / column.length));
   }
 }
 
-/** A curve between the facing sides of two boxes, as an SVG path. */
-export function edgePath(a: Box, b: Box, upright: boolean): string {
-  if (upright) {
-    const [x1, y1, x2, y2] = [a.x + a.width / 2, a.y + a.height, b.x + b.width / 2, b.y];
-    const bend = Math.max(10, (y2 - y1) / 2);
-    return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
-  }
-  const [x1, y1, x2, y2] = [a.x + a.width, a.y + a.height / 2, b.x, b.y + b.height / 2];
-  const bend = Math.max(12, (x2 - x1) / 2);
-  return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+/** From the right side of the first box, straight through the lanes, to the left of the last. */
+function acrossPath(stops: readonly Box[]): string {
+  let path = "";
+  stops.forEach((box, index) => {
+    const y = box.y + box.height / 2;
+    const before = stops[index - 1];
+    if (!before) {
+      path += `M${box.x + box.width} ${y}`;
+      return;
+    }
+    const [x, fromY] = [before.x + before.width, before.y + before.height / 2];
+    const bend = Math.max(10, (box.x - x) / 2);
+    path += `C${x + bend} ${fromY} ${box.x - bend} ${y} ${box.x} ${y}`;
+    if (index < stops.length - 1) path += `H${box.x + box.width}`;
+  });
+  return path;
+}
+
+function downPath(a: Box, b: Box): string {
+  const [x1, y1, x2, y2] = [a.x + a.width / 2, a.y + a.height, b.x + b.width / 2, b.y];
+  const bend = Math.max(10, (y2 - y1) / 2);
+  return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
 }

@@ -28,6 +28,14 @@ export class Motion {
     this.latest = Math.max(this.latest ?? sample.time, sample.time);
   }
 
+  get size(): number {
+    return this.#samples.size;
+  }
+
+  has(entity: string): boolean {
+    return this.#samples.has(entity);
+  }
+
   entities(): Iterable<string> {
     return this.#samples.keys();
   }

@@ -25,7 +25,7 @@ export function lookup(text: string): (value: unknown) => unknown {
     let at = value;
     for (const segment of path) {
       if (typeof at !== "object" || at === null) return undefined;
-      if (typeof segment === "number" ? !Array.isArray(at) : !Object.hasOwn(at, segment)) return undefined;
+      if (Array.isArray(at) !== (typeof segment === "number") || !Object.hasOwn(at, segment)) return undefined;
       at = (at as Record<string | number, unknown>)[segment];
     }
     return at;

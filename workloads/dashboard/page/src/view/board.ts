@@ -21,6 +21,8 @@ interface Line {
 export class BoardPanel {
   readonly #columns: BoardColumn[];
   readonly #colours: Colours;
+  /** Whether the first column counts places: it then stands before the name. */
+  readonly #placed: boolean;
   readonly #body = make("tbody");
   readonly #more = make("p", { class: "note" });
   readonly #empty = make("p", { class: "empty", text: "Waiting for the first values." });
@@ -32,8 +34,14 @@ export class BoardPanel {
   constructor(host: HTMLElement, view: BoardView, colours: Colours) {
     this.#columns = view.columns;
     this.#colours = colours;
+    const [first] = view.columns;
+    this.#placed = first !== undefined && (first.digits ?? 0) === 0 && (first.unit ?? "") === "";
     const head = make("tr", {}, make("th", { class: "who", text: "Entity", attributes: { scope: "col" } }));
-    for (const { title, unit } of view.columns) {
+    for (const [index, { title, unit }] of view.columns.entries()) {
+      if (index === 0 && this.#placed) {
+        head.prepend(make("th", { class: "place", attributes: { scope: "col", "aria-label": title, title } }, make("span", { text: title.slice(0, 3) })));
+        continue;
+      }
       const cell = make("th", { text: title, attributes: { scope: "col" } });
       if (unit !== undefined && unit !== null && unit !== "") cell.append(" ", make("span", { class: "unit", text: unit }));
       head.append(cell);
@@ -82,9 +90,11 @@ export class BoardPanel {
     const name = make("span", { class: "name", text: entity, attributes: { title: entity } });
     const who = make("th", { class: "who", attributes: { scope: "row" } }, make("span", { class: "who-line" }, chip, name, mark));
     const row = make("tr", {}, who);
-    const cells = this.#columns.map(() => {
-      const cell = make("td");
-      row.append(cell);
+    const cells = this.#columns.map((_, index) => {
+      const placed = index === 0 && this.#placed;
+      const cell = make("td", placed ? { class: "place" } : {});
+      if (placed) row.prepend(cell);
+      else row.append(cell);
       return cell;
     });
     const line = { row, cells, mark };

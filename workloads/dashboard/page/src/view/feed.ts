@@ -21,6 +21,8 @@ export class FeedPanel {
   readonly #colours: Colours;
   readonly #items = new Map<number, HTMLElement>();
   #group: Group | undefined;
+  /** How many entities were known when the texts were made: with more, other words are names. */
+  #known = 0;
   #version = -1;
 
   constructor(host: HTMLElement, colours: Colours) {
@@ -37,8 +39,10 @@ export class FeedPanel {
   draw(group: Group | undefined): void {
     const items = group?.feed.items ?? [];
     setHidden(this.#empty, items.length > 0);
-    if (group !== this.#group) {
+    const known = group ? group.motion.size + group.board.size : 0;
+    if (group !== this.#group || known > this.#known) {
       this.#group = group;
+      this.#known = known;
       this.#version = -1;
       this.#items.clear();
       this.#list.replaceChildren();
@@ -78,7 +82,7 @@ export class FeedPanel {
 
   #element(group: Group, { time, text, kind }: FeedItem): HTMLElement {
     const { sign, name } = SIGN[kind];
-    const known = (entity: string): boolean => group.motion.samples(entity).length > 0;
+    const known = (entity: string): boolean => group.motion.has(entity) || group.board.has(entity);
     const words = make("span", { class: "words" });
     for (const part of mentions(text, known)) {
       if (part.entity === null) {

@@ -1,8 +1,8 @@
 // The pipeline's picture: boxes with their state and rate, and lines along which records go.
 
 import type { Pipeline, Status } from "../api/types";
-import { rate } from "../model/format";
-import { edgePath, graphOf, place } from "../model/graph";
+import { count, rate } from "../model/format";
+import { graphOf, place } from "../model/graph";
 import type { Graph, GraphNode } from "../model/graph";
 import type { Part } from "../model/status";
 import { make, setText, svg } from "./dom";
@@ -47,7 +47,7 @@ export class GraphPanel {
   #arrange(): void {
     const width = this.#host.clientWidth;
     if (width === 0) return;
-    const { boxes, height, upright } = place(this.#graph, width);
+    const { boxes, lines, height } = place(this.#graph, width);
     this.#host.style.height = `${height}px`;
     this.#lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
     for (const [id, { box }] of this.#drawn) {
@@ -59,10 +59,8 @@ export class GraphPanel {
     }
     this.#paths.length = 0;
     this.#lines.replaceChildren();
-    for (const { from, to } of this.#graph.edges) {
-      const [a, b] = [boxes.get(from), boxes.get(to)];
-      if (!a || !b) continue;
-      const path = svg("path", { d: edgePath(a, b, upright) });
+    for (const { from, path: d } of lines) {
+      const path = svg("path", { d });
       this.#paths.push({ from, path });
       this.#lines.append(path);
     }
@@ -77,7 +75,7 @@ export class GraphPanel {
       box.dataset.state = state;
       const now = node.stream === null ? null : (rates.get(node.stream) ?? 0);
       const down = state === "failed" || state === "waiting" ? state : null;
-      const behind = part !== null && part.lag > 0 && now === null ? `${rate(part.lag)} behind` : "";
+      const behind = part !== null && part.lag > 0 && now === null ? `lag ${count(part.lag)}` : "";
       setText(figure, down ?? (now === null ? behind : `${rate(now)}/s`));
       if (now !== null && now > 0) flowing.add(node.id);
     }

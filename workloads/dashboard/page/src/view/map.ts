@@ -30,7 +30,7 @@ export class MapPanel {
   #width = 0;
   #height = 0;
   #ratio = 1;
-  #ink = { edge: "", road: "", text: "", ground: "" };
+  #ink = { edge: "", road: "", quiet: "", ground: "" };
 
   constructor(host: HTMLElement, colours: Colours) {
     this.#host = host;
@@ -45,7 +45,7 @@ export class MapPanel {
     this.#ink = {
       edge: colour("--track-edge"),
       road: colour("--track"),
-      text: colour("--text"),
+      quiet: colour("--quiet"),
       ground: colour("--panel"),
     };
     this.#drawn = "";
@@ -71,11 +71,11 @@ export class MapPanel {
       this.#drawn = "";
       return;
     }
-    const wanted = fit(bounds, this.#width, this.#height, PADDING);
-    const jump = still || !this.#view || !this.#drawn.startsWith(`${group.name}|`);
-    this.#view = jump || !this.#view ? wanted : ease(this.#view, wanted, 0.12);
-    const { lat, lon, perLat, width, height } = this.#view;
-    const key = `${group.name}|${group.track.version}|${lat}|${lon}|${perLat}|${width}|${height}`;
+    const sameGroup = this.#drawn.startsWith(`${group.name}|`);
+    const wanted = fit(bounds, this.#width, this.#height, PADDING, sameGroup && (this.#view?.turn ?? 0) > 0.8);
+    this.#view = still || !sameGroup || !this.#view ? wanted : ease(this.#view, wanted, 0.12);
+    const { lat, lon, perLat, turn, width, height } = this.#view;
+    const key = `${group.name}|${group.track.version}|${lat}|${lon}|${perLat}|${turn}|${width}|${height}`;
     if (key !== this.#drawn) this.#drawGround(group, this.#view);
     this.#drawn = key;
 
@@ -104,6 +104,29 @@ export class MapPanel {
     pen.strokeStyle = this.#ink.road;
     pen.lineWidth = road;
     pen.stroke(path);
+    this.#drawCompass(pen, view.turn);
+  }
+
+  /** Says where north is, since the picture may be turned. */
+  #drawCompass(pen: CanvasRenderingContext2D, turn: number): void {
+    pen.save();
+    pen.translate(this.#width - 26, 28);
+    pen.rotate(turn);
+    pen.beginPath();
+    pen.moveTo(0, -14);
+    pen.lineTo(5.5, 1);
+    pen.lineTo(0, -2);
+    pen.lineTo(-5.5, 1);
+    pen.closePath();
+    pen.fillStyle = this.#ink.quiet;
+    pen.fill();
+    pen.translate(0, 10);
+    pen.rotate(-turn);
+    pen.font = `600 11px ${FONT}`;
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.fillText("N", 0, 0);
+    pen.restore();
   }
 
   #drawFront(group: Group, view: Projection, time: number, latest: number): void {
@@ -112,7 +135,7 @@ export class MapPanel {
     const radius = Math.max(9, Math.min(15, Math.min(this.#width, this.#height) / 46));
     pen.lineCap = pen.lineJoin = "round";
     const places: { x: number; y: number; entity: string; fill: string; stale: boolean }[] = [];
-    for (const entity of group.motion.entities()) {
+    for (const entity of this.#order(group)) {
       const samples = group.motion.samples(entity);
       const at = group.motion.at(entity, time);
       const last = samples.at(-1);
@@ -140,6 +163,13 @@ export class MapPanel {
       pen.fillText(entity.slice(0, 12), x, y + 0.5);
     }
     pen.globalAlpha = 1;
+  }
+
+  /** Whoever is first on the board is drawn last, above the others. */
+  #order(group: Group): string[] {
+    const places = new Map(group.board.order.map((entity, index) => [entity, index]));
+    const place = (entity: string): number => places.get(entity) ?? Infinity;
+    return [...group.motion.entities()].sort((a, b) => (place(a) < place(b) ? -1 : 1));
   }
 
   /** The way of the last seconds, fading. */

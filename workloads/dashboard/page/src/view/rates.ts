@@ -31,7 +31,7 @@ export class RatesPanel {
   readonly #partBody: HTMLElement;
 
   constructor(streams: HTMLElement, parts: HTMLElement) {
-    this.#streamBody = table(streams, "figures streams", ["Stream", "Last two minutes", "Records/s", "Records"]);
+    this.#streamBody = table(streams, "figures streams", ["Stream", "Last 2 min", "Records/s", "Records"]);
     this.#partBody = table(parts, "figures parts", ["Part", "State", "Lag", "Behind"]);
   }
 
@@ -59,7 +59,7 @@ export class RatesPanel {
       setText(line.state, part.state);
       line.row.title = part.reason ?? "";
       const reads = part.kind === "task" || part.kind === "sink";
-      setText(line.lag, reads ? rate(Math.max(0, part.lag)) : "");
+      setText(line.lag, reads ? count(Math.max(0, part.lag)) : "");
       const behind = newest === null || part.watermark === null ? null : newest - part.watermark;
       setText(line.behind, behind === null ? "" : duration(behind));
     }

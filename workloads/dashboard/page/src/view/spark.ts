@@ -32,7 +32,7 @@ export class Spark {
     this.#plot = new uPlot(
       {
         width: clientWidth,
-        height: clientHeight,
+        height: clientHeight - 1,
         pxAlign: false,
         cursor: { show: false },
         legend: { show: false },
