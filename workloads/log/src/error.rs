@@ -148,6 +148,17 @@ pub enum ReadError {
     Storage(#[source] StorageError),
 }
 
+/// Old entries that could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// What there is could not be read.
+    #[error("cannot find out what to remove")]
+    Find(#[from] ReadError),
+    /// The new start could not be written.
+    #[error("cannot move the start of a partition")]
+    MoveStart(#[from] AppendError),
+}
+
 /// A task that could not be taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimTaskError {

@@ -2,8 +2,11 @@
 //! commits for tasks.
 //!
 //! [`Log`] is what the rest of the program sees; [`embedded`] keeps everything in one folder of
-//! one process. The suite in `conformance` holds every implementation to the same behaviour.
+//! one process. The suite in `conformance`
+//! (feature of the same name) holds every implementation to the same behaviour.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod embedded;
 mod error;
 mod model;

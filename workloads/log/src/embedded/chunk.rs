@@ -35,7 +35,7 @@ pub(super) struct ChunkHeader {
     pub(super) count: u32,
     /// Bytes of all entries of the partition before this chunk.
     pub(super) bytes_before: u64,
-    /// Highest arrival time of all records up to the end of this chunk; `i64::MIN` without any.
+    /// Highest arrival time of all entries up to the end of this chunk.
     pub(super) highest_ingest_time: i64,
 }
 
@@ -140,6 +140,11 @@ pub(super) fn open(chunk: &[u8]) -> Result<ChunkHeader, Damage> {
     })
 }
 
+/// Bytes of the entries of a chunk that [`open`] found whole.
+pub(super) fn entry_bytes(chunk: &[u8]) -> u64 {
+    chunk.len().saturating_sub(HEADER) as u64
+}
+
 /// Walks over the entries of a chunk that [`open`] found whole.
 ///
 /// Values are slices of the chunk and keep it in memory; keys and headers are copies, since those
@@ -192,11 +197,6 @@ impl<'a> Entries<'a> {
             _ => return Err("an entry is of an unknown kind"),
         };
         if cursor.at == end { Ok(Entry::Mark(entry)) } else { Err("a mark is too long") }
-    }
-
-    /// Whether all bytes of the chunk were read.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.at == self.chunk.len()
     }
 
     /// The bounds of the next entry's bytes.

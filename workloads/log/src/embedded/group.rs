@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fjall::PersistMode;
 use millrace_core::Offset;
 
+use super::background::now_ms;
 use super::chunk::ChunkWriter;
 use super::keys;
 use super::options::MAX_ENTRY_BYTES;
@@ -43,11 +44,11 @@ impl StagedPartition {
         Self { state, progress, chunks: Vec::new(), open: None }
     }
 
-    fn push(&mut self, entry: &Entry) -> Offset {
+    fn push(&mut self, entry: &Entry, now_ms: i64) -> Offset {
         if self.open.as_ref().is_some_and(|(_, chunk)| chunk.is_full()) {
             self.finish_chunk();
         }
-        let offset = self.progress.count(entry);
+        let offset = self.progress.count(entry, now_ms);
         self.open.get_or_insert_with(|| (offset, ChunkWriter::new())).1.push(entry);
         offset
     }
@@ -201,12 +202,13 @@ impl Group {
         entries: &[Append],
     ) -> Vec<Offset> {
         let mut offsets = Vec::with_capacity(entries.len());
+        let now_ms = now_ms();
         for (partition, append) in partitions.iter().zip(entries) {
             if let Entry::Record(_) = append.entry {
                 self.records += 1;
             }
             self.bytes += entry_bytes(&append.entry);
-            offsets.push(self.staged(partition).push(&append.entry));
+            offsets.push(self.staged(partition).push(&append.entry, now_ms));
         }
         offsets
     }

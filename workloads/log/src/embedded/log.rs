@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
 use std::sync::mpsc::SyncSender;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use super::background;
 use super::group::entry_bytes;
 use super::keys;
 use super::open;
@@ -19,6 +21,7 @@ use super::options::EmbeddedLogOptions;
 use super::read;
 use super::request::Queued;
 use super::request::Request;
+use super::retention;
 use super::saved;
 use super::saved::SavedPosition;
 use super::shared::Shared;
@@ -36,6 +39,7 @@ use crate::PartitionInfo;
 use crate::ReadBatch;
 use crate::ReadError;
 use crate::ReadLimit;
+use crate::RetentionError;
 use crate::StateEntry;
 use crate::StreamConfig;
 use crate::TaskClaim;
@@ -57,6 +61,8 @@ pub struct EmbeddedLog {
     /// Shares of the queue: one of [`QUEUE_REQUESTS`] is one of the same number of parts of its bytes.
     room: Arc<Semaphore>,
     share_bytes: usize,
+    /// Ends the background work when it goes.
+    _background: Sender<()>,
 }
 
 impl EmbeddedLog {
@@ -69,9 +75,40 @@ impl EmbeddedLog {
         open::open(options)
     }
 
-    pub(super) fn new(shared: Arc<Shared>, requests: SyncSender<Queued>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        requests: SyncSender<Queued>,
+        background: Sender<()>,
+    ) -> Self {
         let share_bytes = (shared.options.queue_bytes / QUEUE_REQUESTS).max(1);
-        Self { shared, requests, room: Arc::new(Semaphore::new(QUEUE_REQUESTS)), share_bytes }
+        let room = Arc::new(Semaphore::new(QUEUE_REQUESTS));
+        Self { shared, requests, room, share_bytes, _background: background }
+    }
+
+    /// Removes from each partition what its retention no longer keeps, as of a time in
+    /// milliseconds since 1970. The log does so itself every minute. Retention works on chunks:
+    /// up to 64 KiB more than the limit may stay, and what shares a chunk with a younger entry.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written now; what was removed before that stays removed.
+    pub async fn enforce_retention(&self, now_ms: i64) -> Result<(), RetentionError> {
+        let (shared, requests) = (self.shared.clone(), self.requests.clone());
+        let work = move || retention::enforce(&shared, &requests, now_ms);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => Err(ReadError::Storage(Box::new(error)).into()),
+        }
+    }
+
+    /// Like [`Self::enforce_retention`], on a thread that may block.
+    pub(super) fn enforce_retention_blocking(&self, now_ms: i64) -> Result<(), RetentionError> {
+        retention::enforce(&self.shared, &self.requests, now_ms)
+    }
+
+    /// Measures what the log occupies.
+    pub(super) fn measure(&self) {
+        let bytes = background::disk_bytes(&self.shared.options.folder);
+        self.shared.counters.disk_bytes.store(bytes, Relaxed);
     }
 
     /// Hands a request to the writer once there is room for it, and waits for the answer.

@@ -20,6 +20,7 @@
 //! one; so a gap in the journals is noticed at start, see [`journal`].
 
 mod acknowledged;
+mod background;
 mod chunk;
 mod folder;
 mod group;
@@ -32,13 +33,44 @@ mod options;
 mod read;
 mod recovery;
 mod request;
+mod retention;
 mod saved;
 mod shared;
 mod store;
 mod streams;
+mod verify;
 mod writer;
 
 pub use log::EmbeddedLog;
 pub use options::EmbeddedLogOptions;
 pub use options::MAX_ENTRY_BYTES;
 pub use options::MAX_STATE_KEY_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::Log;
+    use crate::conformance::LogFactory;
+
+    struct Folder(TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+    }
+
+    #[async_trait]
+    impl LogFactory for Folder {
+        async fn open(&self) -> Arc<dyn Log> {
+            EmbeddedLog::open(EmbeddedLogOptions::new(self.0.path())).unwrap()
+        }
+    }
+
+    crate::conformance_tests!(Folder::new());
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use super::acknowledged::AcknowledgedFile;
+use super::background;
 use super::folder;
 use super::journal;
 use super::journal::JournalError;
@@ -13,6 +14,7 @@ use super::log::QUEUE_REQUESTS;
 use super::options::EmbeddedLogOptions;
 use super::shared::Shared;
 use super::store::Store;
+use super::verify;
 use super::writer::Writer;
 use crate::OpenLogError;
 
@@ -38,6 +40,7 @@ pub(super) fn open(options: EmbeddedLogOptions) -> Result<Arc<EmbeddedLog>, Open
     }
     let store = Arc::new(store);
     let streams = load::streams(&folder, &store)?;
+    verify::tables(&store, options.verify_bytes).map_err(corrupt)?;
     let shared = Arc::new(Shared::new(options, streams, lock, store.clone()));
     let (requests, queue) = mpsc::sync_channel(QUEUE_REQUESTS);
     let writer = Writer::new(shared.clone(), store, acknowledged, number);
@@ -45,5 +48,13 @@ pub(super) fn open(options: EmbeddedLogOptions) -> Result<Arc<EmbeddedLog>, Open
         .name("log-writer".to_owned())
         .spawn(move || writer.run(&queue))
         .map_err(|error| storage(Box::new(error)))?;
-    Ok(Arc::new(EmbeddedLog::new(shared, requests)))
+    let (background, stop) = mpsc::channel();
+    let log = Arc::new(EmbeddedLog::new(shared, requests, background));
+    log.measure();
+    let weak = Arc::downgrade(&log);
+    std::thread::Builder::new()
+        .name("log-background".to_owned())
+        .spawn(move || background::run(&weak, &stop))
+        .map_err(|error| storage(Box::new(error)))?;
+    Ok(log)
 }

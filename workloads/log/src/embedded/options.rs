@@ -16,7 +16,7 @@ pub struct EmbeddedLogOptions {
     /// is room. 64 MiB by default.
     pub queue_bytes: usize,
     /// Bytes of tables that are read whole and verified at start, the newest first; damage in
-    /// what is older is found when it is read. 1 GiB by default.
+    /// what is older is found when it is read. 256 MiB by default.
     pub verify_bytes: u64,
 }
 
@@ -29,7 +29,7 @@ impl EmbeddedLogOptions {
             write_buffer_bytes: 32 << 20,
             cache_bytes: 4 << 20,
             queue_bytes: 64 << 20,
-            verify_bytes: 1 << 30,
+            verify_bytes: 256 << 20,
         }
     }
 }

@@ -91,6 +91,14 @@ impl Shared {
         self.writable.lock().clone()
     }
 
+    /// The database, if it is open now.
+    pub(super) fn open_store(&self) -> Option<Arc<Store>> {
+        match &*self.store.borrow() {
+            StoreState::Open(store) => Some(store.clone()),
+            _ => None,
+        }
+    }
+
     /// The database, once it is open.
     pub(super) async fn store(&self) -> Result<Arc<Store>, ReadError> {
         if let StoreState::Open(store) = &*self.store.borrow() {

@@ -26,7 +26,7 @@ pub(super) struct Progress {
     pub(super) end: Offset,
     pub(super) highest_event_time: Option<i64>,
     pub(super) highest_mark: Option<i64>,
-    /// Highest arrival time of all records; `i64::MIN` without any.
+    /// Highest arrival time of all entries; `i64::MIN` without any.
     pub(super) highest_ingest_time: i64,
     /// Bytes of all entries ever appended.
     pub(super) bytes: u64,
@@ -42,8 +42,8 @@ impl Progress {
         bytes: 0,
     };
 
-    /// Counts an entry that is appended; returns its offset.
-    pub(super) fn count(&mut self, entry: &Entry) -> Offset {
+    /// Counts an entry that is appended; returns its offset. A mark arrives now.
+    pub(super) fn count(&mut self, entry: &Entry, now_ms: i64) -> Offset {
         match entry {
             Entry::Record(record) => {
                 self.highest_event_time = self.highest_event_time.max(Some(record.event_time));
@@ -51,6 +51,7 @@ impl Progress {
             }
             Entry::Mark(Mark::Idle { watermark } | Mark::Task { watermark, .. }) => {
                 self.highest_mark = self.highest_mark.max(Some(*watermark));
+                self.highest_ingest_time = self.highest_ingest_time.max(now_ms);
             }
         }
         let offset = self.end;
