@@ -1,1 +1,23 @@
-//! MQTT: our own endpoint, and the client of an external broker.
+//! MQTT: our own endpoint for devices and viewers, and the client of an external broker.
+
+// pub mod broker;
+// pub mod connect;
+mod backoff;
+mod endpoint;
+mod hooks;
+mod publisher;
+mod retained;
+mod tls;
+mod users;
+
+pub use backoff::Backoff;
+pub use endpoint::MqttEndpoint;
+pub use endpoint::MqttSettings;
+pub use endpoint::StartMqttError;
+pub use endpoint::TlsFiles;
+pub use publisher::EndpointPublisher;
+pub use publisher::OutgoingMessage;
+pub use publisher::PublishError;
+pub use tls::LoadTlsError;
+pub use users::LoadUsersError;
+pub use users::Users;
