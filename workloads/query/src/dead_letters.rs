@@ -21,8 +21,8 @@ use crate::entries::read_records;
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::records::start;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 /// Most dead letters of an answer.
 const MAX_LETTERS: usize = 1000;
@@ -67,7 +67,7 @@ struct Whole {
 
 /// `GET /api/v1/dead-letters`
 pub(crate) async fn list(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     mut params: Params,
 ) -> Result<impl IntoResponse, Problem> {
     let stream = state.stream(StreamName::dead_letters().as_str())?;
@@ -94,7 +94,7 @@ pub(crate) async fn list(
 
 /// `GET /api/v1/dead-letters/{offset}`
 pub(crate) async fn show(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     Path(offset): Path<String>,
     mut params: Params,
 ) -> Result<impl IntoResponse, Problem> {
@@ -112,7 +112,7 @@ pub(crate) async fn show(
 
 /// The record of a dead letter.
 pub(crate) async fn find(
-    state: &QueryState,
+    state: &SharedState,
     partition: Option<Partition>,
     offset: &str,
 ) -> Result<Record, Problem> {

@@ -7,8 +7,8 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 /// `GET /livez`: the process answers.
 pub(crate) async fn livez() -> Response {
@@ -16,7 +16,7 @@ pub(crate) async fn livez() -> Response {
 }
 
 /// `GET /readyz`: every part runs and the log accepts.
-pub(crate) async fn readyz(State(state): State<QueryState>) -> Response {
+pub(crate) async fn readyz(State(state): State<SharedState>) -> Response {
     let reasons = reasons(&state).await;
     if reasons.is_empty() {
         Json(json!({"ready": true})).into_response()

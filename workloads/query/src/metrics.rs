@@ -19,8 +19,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::problem::Problem;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -180,7 +180,7 @@ fn seconds(millis: i64) -> f64 {
 }
 
 /// `GET /metrics`
-pub(crate) async fn metrics(State(state): State<QueryState>) -> Result<Response, Problem> {
+pub(crate) async fn metrics(State(state): State<SharedState>) -> Result<Response, Problem> {
     state.metrics.refresh(&state);
     let text = state
         .observer
@@ -192,7 +192,7 @@ pub(crate) async fn metrics(State(state): State<QueryState>) -> Result<Response,
 
 /// Counts requests. Paths that match no route count as one, so that clients cannot make metrics.
 pub(crate) async fn count(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -19,10 +19,10 @@ use millrace_plan::model::TablePlan;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::state::QueryState;
+use crate::state::SharedState;
 
 /// `GET /api/v1/pipeline`
-pub(crate) async fn pipeline(State(state): State<QueryState>) -> Json<Value> {
+pub(crate) async fn pipeline(State(state): State<SharedState>) -> Json<Value> {
     let plan = &state.plan;
     Json(json!({
         "name": plan.pipeline,

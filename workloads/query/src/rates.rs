@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::state::QueryState;
+use crate::state::SharedState;
 
 /// Between samples.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ impl Rates {
 }
 
 /// Takes samples until told to stop.
-pub(crate) async fn sample(state: QueryState, stop: CancellationToken) {
+pub(crate) async fn sample(state: SharedState, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -11,8 +11,8 @@ use crate::entries::Start;
 use crate::entries::read_records;
 use crate::params::Params;
 use crate::problem::Problem;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 /// Most records of an answer.
 const MAX_RECORDS: usize = 1000;
@@ -25,7 +25,7 @@ struct Answer<'a> {
 
 /// `GET /api/v1/streams/{stream}/records`
 pub(crate) async fn records(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     Path(stream): Path<String>,
     mut params: Params,
 ) -> Result<impl IntoResponse, Problem> {

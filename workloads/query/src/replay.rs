@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::dead_letters::find;
 use crate::params::Params;
 use crate::problem::Problem;
-use crate::state::QueryState;
+use crate::state::SharedState;
 
 /// Takes a dead letter in again, as if it had just arrived.
 #[async_trait]
@@ -39,7 +39,7 @@ pub struct ReplayOutcome {
 
 /// `POST /api/v1/dead-letters/{offset}/replay`
 pub(crate) async fn replay(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     Path(offset): Path<String>,
     mut params: Params,
 ) -> Result<Json<serde_json::Value>, Problem> {

@@ -32,6 +32,7 @@ use crate::rates;
 use crate::records;
 use crate::replay;
 use crate::state::QueryState;
+use crate::state::SharedState;
 use crate::status;
 use crate::stream_events;
 use crate::tables;
@@ -53,6 +54,7 @@ pub async fn serve(
         Ok(address) if address.ip().is_loopback() => Reach::Loopback,
         _ => Reach::Network,
     };
+    let QueryState(state) = state;
     let closing = state.closing.clone();
     let sampler = tokio::spawn(rates::sample(state.clone(), closing.clone()));
     let end = closing.clone();
@@ -74,7 +76,7 @@ pub async fn serve(
     result
 }
 
-fn router(state: QueryState, reach: Reach) -> Router {
+fn router(state: SharedState, reach: Reach) -> Router {
     Router::new()
         .route("/", get(page::index))
         .route("/livez", get(health::livez))

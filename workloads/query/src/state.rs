@@ -23,7 +23,10 @@ pub const MAX_LIVE_STREAMS: usize = 256;
 
 /// What the HTTP port serves. Cloning is cheap; made once a process, since it registers metrics.
 #[derive(Clone)]
-pub struct QueryState(Arc<Shared>);
+pub struct QueryState(pub(crate) SharedState);
+
+/// What handlers get.
+pub(crate) type SharedState = Arc<Shared>;
 
 pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
@@ -66,14 +69,6 @@ impl QueryState {
             closing: CancellationToken::new(),
             started: Instant::now(),
         }))
-    }
-}
-
-impl std::ops::Deref for QueryState {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
     }
 }
 

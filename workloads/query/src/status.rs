@@ -10,8 +10,8 @@ use millrace_observe::ComponentId;
 use serde::Serialize;
 
 use crate::health::reasons;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +62,7 @@ struct LogStatus {
 }
 
 /// `GET /api/v1/status`
-pub(crate) async fn status(State(state): State<QueryState>) -> Json<Status> {
+pub(crate) async fn status(State(state): State<SharedState>) -> Json<Status> {
     let reasons = reasons(&state).await;
     let log = state.log.statistics();
     Json(Status {

@@ -36,8 +36,8 @@ use crate::params::Params;
 use crate::params::short;
 use crate::problem::Problem;
 use crate::state::MAX_LIVE_STREAMS;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 /// Between comments that keep a silent connection open.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -47,7 +47,7 @@ const BATCH: ReadLimit = ReadLimit { entries: 200, bytes: 256 << 10 };
 
 /// A client that follows a stream.
 struct Live {
-    state: QueryState,
+    state: SharedState,
     stream: StreamPlan,
     partitions: Vec<Followed>,
     /// The partition to look at first, so that a busy one does not starve the others.
@@ -64,7 +64,7 @@ struct Followed {
 
 /// `GET /api/v1/streams/{stream}/events`
 pub(crate) async fn events(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     Path(name): Path<String>,
     headers: HeaderMap,
     mut params: Params,
@@ -207,10 +207,10 @@ impl Live {
 }
 
 /// Counts a client for as long as it lives.
-struct ClientGuard(QueryState);
+struct ClientGuard(SharedState);
 
 impl ClientGuard {
-    fn new(state: QueryState) -> Self {
+    fn new(state: SharedState) -> Self {
         state.metrics.live_streams.inc();
         Self(state)
     }

@@ -26,8 +26,8 @@ use crate::params::short;
 use crate::pipeline::table;
 use crate::pipeline::table_of;
 use crate::problem::Problem;
-use crate::state::QueryState;
 use crate::state::Shared;
+use crate::state::SharedState;
 
 /// Longest look-up.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Serialize for RowView<'_> {
 }
 
 /// `GET /api/v1/tables`
-pub(crate) async fn list(State(state): State<QueryState>) -> impl IntoResponse {
+pub(crate) async fn list(State(state): State<SharedState>) -> impl IntoResponse {
     let tables: Vec<_> = state.plan.sinks.iter().filter_map(table_of).map(table).collect();
     Json(json!({"tables": tables}))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn list(State(state): State<QueryState>) -> impl IntoResponse {
 /// `order=column` or `order=-column`, `limit` and `cursor`. A column of the name of another
 /// parameter cannot be filtered by.
 pub(crate) async fn rows(
-    State(state): State<QueryState>,
+    State(state): State<SharedState>,
     Path(name): Path<String>,
     params: Params,
 ) -> Result<impl IntoResponse, Problem> {
