@@ -29,7 +29,7 @@ export default tseslint.config(
     files: ["mock/**/*.mjs", "tests/**/*.mjs", "page/public/*.js"],
     languageOptions: {
       globals: Object.fromEntries(
-        ["process", "console", "URL", "Buffer", "setTimeout", "setInterval", "clearInterval", "document", "localStorage", "performance"]
+        ["process", "console", "URL", "Buffer", "setTimeout", "setInterval", "clearInterval", "document", "localStorage", "performance", "requestAnimationFrame", "fetch", "PerformanceObserver"]
           .map((name) => [name, "readonly"]),
       ),
     },

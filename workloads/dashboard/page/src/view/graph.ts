@@ -31,8 +31,8 @@ export class GraphPanel {
       const box = make(
         "li",
         { class: `node ${node.kind}`, attributes: { title: `${node.kind} ${node.name}` } },
-        make("span", { class: "light", attributes: { "aria-hidden": "true" } }),
         make("span", { class: "node-name", text: node.name }),
+        make("span", { class: "light", attributes: { "aria-hidden": "true" } }),
         make("span", { class: "node-kind", text: node.detail }),
         figure,
       );

@@ -176,6 +176,8 @@ export class MapPanel {
   #tail(pen: CanvasRenderingContext2D, view: Projection, samples: readonly Sample[], at: Sample, time: number, fill: string, radius: number): void {
     const points = samples.filter((sample) => sample.time < time && sample.time > time - TAIL_MS);
     pen.strokeStyle = fill;
+    // Round ends would overlap, and show as beads since they are translucent.
+    pen.lineCap = "butt";
     let from = points[0];
     points.push(at);
     for (const to of points) {
