@@ -17,35 +17,39 @@ pub(super) struct Reversal {
 }
 
 /// All reversed pairs of a group, ordered by pair.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Reversals(Vec<Reversal>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Reversals {
+    pairs: Vec<Reversal>,
+    /// The pairs of the frame before, kept for its memory alone.
+    #[serde(skip)]
+    spare: Vec<Reversal>,
+}
 
 impl Reversals {
     /// Whether no pair is reversed.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// Since when the pair has been reversed, if it is.
     pub(super) fn since(&self, ahead: u32, behind: u32) -> Option<i64> {
-        let place = self.0.binary_search_by_key(&(ahead, behind), |r| (r.ahead, r.behind)).ok()?;
-        Some(self.0[place].since)
+        let place =
+            self.pairs.binary_search_by_key(&(ahead, behind), |r| (r.ahead, r.behind)).ok()?;
+        Some(self.pairs[place].since)
     }
 
     /// Starts the clocks of pairs that are reversed at this frame and were not before, and forgets
     /// those that no longer are. Says whether anything changed.
     pub(super) fn update(&mut self, time: i64, reversed: &[(u32, u32)]) -> bool {
-        let mut next: Vec<Reversal> = reversed
-            .iter()
-            .map(|&(ahead, behind)| {
-                let since = self.since(ahead, behind).unwrap_or(time);
-                Reversal { ahead, behind, since }
-            })
-            .collect();
+        let mut next = std::mem::take(&mut self.spare);
+        next.clear();
+        next.extend(reversed.iter().map(|&(ahead, behind)| {
+            let since = self.since(ahead, behind).unwrap_or(time);
+            Reversal { ahead, behind, since }
+        }));
         next.sort_unstable();
-        let changed = next != self.0;
-        self.0 = next;
-        changed
+        self.spare = std::mem::replace(&mut self.pairs, next);
+        self.spare != self.pairs
     }
 }
 
