@@ -1,0 +1,9 @@
+//! What the tests from outside share: the program as a process, an MQTT client, simulated races,
+//! and the content of a data folder.
+
+#![allow(dead_code, reason = "each test uses a part of this")]
+
+pub mod content;
+pub mod mqtt;
+pub mod process;
+pub mod race;

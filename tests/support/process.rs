@@ -1,0 +1,160 @@
+//! The program as a user starts it, and its death.
+
+use std::fs::File;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+/// How long a test waits for anything before it gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `millrace run`.
+pub struct Pipeline {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Pipeline {
+    /// Starts the program on free ports, its data in `folder`, without waiting for it.
+    pub fn spawn(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let output = folder.join("output.txt");
+        let file = File::create(&output).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .arg("run")
+            .arg(resource)
+            .arg("--data")
+            .arg(folder.join("data"))
+            .args(["--http-listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, output }
+    }
+
+    /// Starts the program and waits until it is ready.
+    pub fn start(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        let mut pipeline = Self::spawn(resource, folder, arguments);
+        let http = pipeline.http();
+        pipeline.until("it is ready", |_| get(&http, "/readyz").is_ok_and(|(code, _)| code == 200));
+        pipeline
+    }
+
+    /// Everything the program has printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
+    }
+
+    /// The address of the HTTP port, once the program has said it.
+    pub fn http(&mut self) -> String {
+        self.address("http://")
+    }
+
+    /// The address of the MQTT endpoint, once the program has said it.
+    pub fn mqtt(&mut self) -> String {
+        self.address("mqtt://")
+    }
+
+    fn address(&mut self, scheme: &str) -> String {
+        let mut address = String::new();
+        self.until(scheme, |pipeline| {
+            let output = pipeline.output();
+            let Some((_, rest)) = output.split_once(scheme) else { return false };
+            let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
+            let Some(end) = end else { return false };
+            rest[..end].clone_into(&mut address);
+            true
+        });
+        address
+    }
+
+    /// Waits for a condition; fails with the program's output if it dies or takes too long.
+    pub fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let started = Instant::now();
+        while !condition(self) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the program ended ({status}) before: {what}\n{}", self.output());
+            }
+            assert!(started.elapsed() < PATIENCE, "in vain: {what}\n{}", self.output());
+            pause(Duration::from_millis(5));
+        }
+    }
+
+    /// A GET request to the program.
+    pub fn get(&mut self, path: &str) -> (u16, String) {
+        let http = self.http();
+        get(&http, path).unwrap()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ctrl-C; waits for the end and says how long it took.
+    pub fn interrupt(mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        (status, started.elapsed())
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.output())
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program to the end of its input.
+pub fn run_to_end(resource: &Path, folder: &Path, arguments: &[&str]) -> String {
+    let arguments = [&["--until-end"], arguments].concat();
+    let (status, output) = Pipeline::spawn(resource, folder, &arguments).wait();
+    assert!(status.success(), "{status}\n{output}");
+    output
+}
+
+/// A GET request over a connection of its own.
+pub fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    code.zip(body).ok_or_else(|| std::io::Error::other(answer))
+}
+
+/// Lets other processes work for a moment, between two looks at what they have done.
+pub fn pause(time: Duration) {
+    let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+    let _ = receiver.recv_timeout(time);
+}
