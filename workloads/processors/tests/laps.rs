@@ -133,6 +133,31 @@ fn what_cannot_be_a_step_is_refused_or_counted() {
     assert_eq!(task.values()[0], lap("lap", 5000, 1, 1, 1000, 100.0));
 }
 
+#[test]
+fn of_ten_thousand_cars_a_thousand_are_timed_and_the_others_refused() {
+    let mut task = task(100.0, 0);
+    let events: Vec<_> = (0..10_000).map(|car| at(0, car, 0.0)).collect();
+    task.run(&events);
+    assert_eq!((task.refusals.len(), task.state_entries()), (9000, 1000));
+}
+
+#[test]
+fn laps_of_several_cars_that_mix_in_one_frame_have_different_ids() {
+    let mut task = task(100.0, 0);
+    task.run(&[at(0, 1, 0.0), at(0, 2, 0.0), at(1000, 1, 400.0), at(1000, 2, 390.0)]);
+    let cars: Vec<_> = task
+        .values()
+        .iter()
+        .filter(|value| value["kind"] == "lap")
+        .map(|value| value["entity"].as_i64().unwrap())
+        .collect();
+    assert_eq!(cars, [1, 2, 1, 2, 1, 2, 1]);
+    let mut ids: Vec<_> = task.outputs.iter().map(|output| output.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), task.outputs.len());
+}
+
 /// A gate on the meridian 1, pointing north: its left is the west.
 fn gate(min_lap_time: u64) -> Task {
     Task::new(Operation::Laps(LapsSettings {

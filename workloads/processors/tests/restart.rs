@@ -19,6 +19,8 @@ use millrace_plan::model::LapsSettings;
 use millrace_plan::model::MotionSettings;
 use millrace_plan::model::Operation;
 use millrace_plan::model::RankSettings;
+use millrace_processors::RestoreError;
+use millrace_processors::build;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -126,6 +128,21 @@ fn an_overtake_that_is_on_its_way_survives_a_restart() {
     assert!(task.outputs.is_empty());
     task.run(&[at(1100, 1, 5)]);
     assert_eq!(task.outputs.len(), 3);
+}
+
+#[test]
+fn state_of_a_later_program_is_refused() {
+    let mut state = Committed::new();
+    let mut task = Task::new(Operation::Motion(motion()));
+    task.run(&[common::fix(0, 1, 0.0, 0.0)]);
+    task.commit(&mut state);
+    let (key, mut value) = state.pop_first().unwrap();
+    value[0] += 1;
+    let plan = common::plan(Operation::Motion(motion()));
+    assert!(matches!(
+        build(&plan).restore(&key, &value),
+        Err(RestoreError::Version { found: 2, supported: 1 })
+    ));
 }
 
 #[test]
