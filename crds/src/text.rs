@@ -41,6 +41,12 @@ macro_rules! text {
         impl $name {
             /// The pattern of the schema, where there is one.
             pub(crate) const PATTERN: Option<&'static str> = $pattern;
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
 
         impl Deref for $name {

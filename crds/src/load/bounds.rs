@@ -32,9 +32,18 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str, problems: &mut Ve
                 );
             }
         }
-        Value::Array(items) => size(schema, ["minItems", "maxItems"], items.len(), "items", path, problems),
+        Value::Array(items) => {
+            size(schema, ["minItems", "maxItems"], items.len(), "items", path, problems)
+        }
         Value::Object(fields) => {
-            size(schema, ["minProperties", "maxProperties"], fields.len(), "fields", path, problems);
+            size(
+                schema,
+                ["minProperties", "maxProperties"],
+                fields.len(),
+                "fields",
+                path,
+                problems,
+            );
         }
         Value::Null | Value::Bool(_) => {}
     }
@@ -80,7 +89,8 @@ fn size(
 ) {
     let limit = |name: &str| schema[name].as_u64().and_then(|limit| usize::try_from(limit).ok());
     if let Some(limit) = limit(min).filter(|limit| found < *limit) {
-        let message = if found == 0 { "is empty".to_owned() } else { format!("has {found} {what}") };
+        let message =
+            if found == 0 { "is empty".to_owned() } else { format!("has {found} {what}") };
         problems.push(Problem::new(path, message).hint(format!("write at least {limit}")));
     }
     if let Some(limit) = limit(max).filter(|limit| found > *limit) {

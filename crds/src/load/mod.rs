@@ -152,8 +152,9 @@ fn pipeline(mut document: Value) -> Result<TelemetryPipeline, Vec<Problem>> {
 /// Whether the document is a pipeline at all; everything else would only follow from that.
 fn identity(document: &Value) -> Result<(), Problem> {
     let Value::Object(fields) = document else {
-        return Err(Problem::new("", "the document is not a resource")
-            .hint(format!("write apiVersion: {GROUP}/{VERSION}, kind: {KIND}, metadata and spec")));
+        return Err(Problem::new("", "the document is not a resource").hint(format!(
+            "write apiVersion: {GROUP}/{VERSION}, kind: {KIND}, metadata and spec"
+        )));
     };
     for (field, expected) in
         [("apiVersion", format!("{GROUP}/{VERSION}")), ("kind", KIND.to_owned())]
@@ -165,9 +166,7 @@ fn identity(document: &Value) -> Result<(), Problem> {
                     .hint(format!("write `{expected}`")));
             }
             None => {
-                return Err(
-                    Problem::new(field, "is missing").hint(format!("write `{expected}`"))
-                );
+                return Err(Problem::new(field, "is missing").hint(format!("write `{expected}`")));
             }
         }
     }

@@ -8,7 +8,11 @@ use super::Problem;
 /// Evaluates every rule that applies to a new resource.
 pub(super) fn check(schema: &Value, document: &Value) -> Result<(), Vec<Problem>> {
     Validator::new().validate(schema, document, None).map_err(|errors| {
-        errors.into_vec().into_iter().map(|error| problem(&error.field_path, &error.message)).collect()
+        errors
+            .into_vec()
+            .into_iter()
+            .map(|error| problem(&error.field_path, &error.message))
+            .collect()
     })
 }
 

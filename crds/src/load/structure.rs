@@ -47,7 +47,8 @@ pub(super) fn check(schema: &Value, document: &mut Value) -> Vec<Problem> {
 }
 
 fn metadata(document: &Value, problems: &mut Vec<Problem>) {
-    let hint = "write the pipeline's name: 1 to 63 lower-case letters, digits and `-`, such as `race`";
+    let hint =
+        "write the pipeline's name: 1 to 63 lower-case letters, digits and `-`, such as `race`";
     let Some(Value::Object(metadata)) = document.get("metadata") else {
         problems.push(Problem::new("metadata.name", "is missing").hint(hint));
         return;
@@ -93,7 +94,12 @@ fn walk(schema: &Value, value: &mut Value, path: &str, problems: &mut Vec<Proble
     }
 }
 
-fn object(schema: &Value, fields: &mut Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
+fn object(
+    schema: &Value,
+    fields: &mut Map<String, Value>,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) {
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
     }
@@ -108,7 +114,9 @@ fn object(schema: &Value, fields: &mut Map<String, Value>, path: &str, problems:
             let problem = Problem::new(format!("{path}.{required}"), "is missing");
             let said = properties.get(required).and_then(|schema| schema["description"].as_str());
             problems.push(match said {
-                Some(description) => problem.hint(format!("write it: {}", first_sentence(description))),
+                Some(description) => {
+                    problem.hint(format!("write it: {}", first_sentence(description)))
+                }
                 None => problem,
             });
         }
@@ -156,7 +164,11 @@ fn repetitions(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<P
                     format!("{path}[{index}]{field}"),
                     format!("{} stands already at {path}[{first}]", shown(identity)),
                 )
-                .hint(if key.is_some() { "write another name" } else { "leave one out" }),
+                .hint(if key.is_some() {
+                    "write another name"
+                } else {
+                    "leave one out"
+                }),
             );
         }
     }

@@ -62,9 +62,9 @@ fn json(value: Yaml, nodes: &mut usize) -> Result<Value, String> {
         Yaml::Bool(value) => Value::Bool(value),
         Yaml::Number(number) => Value::Number(number_of(&number)?),
         Yaml::String(text) => Value::String(text),
-        Yaml::Sequence(items) => Value::Array(
-            items.into_iter().map(|item| json(item, nodes)).collect::<Result<_, _>>()?,
-        ),
+        Yaml::Sequence(items) => {
+            Value::Array(items.into_iter().map(|item| json(item, nodes)).collect::<Result<_, _>>()?)
+        }
         Yaml::Mapping(fields) => {
             let mut object = Map::new();
             for (name, value) in fields {

@@ -3,8 +3,12 @@
 //! It cuts the processors into stages, resolves every reference, compiles every program and
 //! schema, and does no I/O.
 
+mod build;
+mod error;
 pub mod model;
 pub mod program;
 pub mod schema;
 
+pub use build::plan;
+pub use error::PlanError;
 pub use model::Plan;

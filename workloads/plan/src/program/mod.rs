@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use millrace_core::Event;
+use millrace_core::FieldPath;
 use millrace_core::Value;
 use vrl::compiler::CompileConfig;
 use vrl::compiler::ExpressionError;
@@ -25,6 +26,8 @@ use vrl::compiler::state::ExternalEnv;
 use vrl::diagnostic::Formatter;
 use vrl::path::OwnedTargetPath;
 use vrl::path::OwnedValuePath;
+use vrl::path::PathPrefix;
+use vrl::path::ValuePath as _;
 use vrl::value::Kind;
 use vrl::value::kind::Collection;
 
@@ -163,6 +166,17 @@ impl Program {
     #[must_use]
     pub fn returns_text(&self) -> bool {
         self.compiled.final_type_info().result.kind().is_bytes()
+    }
+
+    /// Whether the program may change the field at `path`, by writing it or what it is in.
+    #[must_use]
+    pub fn assigns(&self, path: &FieldPath) -> bool {
+        let Ok(path) = vrl::path::parse_value_path(path.as_str()) else { return true };
+        self.compiled.info().target_assignments.iter().any(|assigned| {
+            assigned.prefix == PathPrefix::Event
+                && ((&path).can_start_with(&assigned.path)
+                    || (&assigned.path).can_start_with(&path))
+        })
     }
 
     /// Runs the program on a value with a context from [`context_of_message`] or [`context_of`].

@@ -1,0 +1,104 @@
+//! Ways in: topics, programs and brokers.
+
+use millrace_api as api;
+use millrace_api::TelemetryPipelineSpec;
+
+use super::checks::Checks;
+use super::checks::stream_name;
+use super::topics;
+use crate::model::IngestPlan;
+use crate::model::IngestSource;
+use crate::model::MqttBroker;
+use crate::model::MqttConnect;
+use crate::model::MqttListen;
+use crate::program::Place;
+
+/// The ways in.
+pub(super) fn ingest(
+    pipeline: &str,
+    spec: &TelemetryPipelineSpec,
+    checks: &mut Checks,
+) -> Vec<IngestPlan> {
+    let mut listened: Vec<(&str, &str)> = Vec::new();
+    let mut plans = Vec::new();
+    for (index, ingest) in spec.ingest.iter().enumerate() {
+        let at = format!("spec.ingest[{index}]");
+        let map = ingest
+            .map
+            .as_ref()
+            .and_then(|map| checks.program(&format!("{at}.map"), map, Place::Ingest));
+        if let Some(listen) = &ingest.mqtt.listen {
+            for (position, filter) in listen.topics.iter().enumerate() {
+                let at = format!("{at}.mqtt.listen.topics[{position}]");
+                match listened.iter().find(|(taken, _)| *taken == filter.as_str()) {
+                    Some((_, other)) => checks.error_with_hint(
+                        at,
+                        format!("`{filter}` goes to `{other}` already, which comes first"),
+                        "write a topic filter of its own",
+                    ),
+                    None => listened.push((filter, &ingest.name)),
+                }
+            }
+        }
+        let source = source(pipeline, &at, ingest, checks);
+        plans.extend(source.map(|source| IngestPlan {
+            name: ingest.name.to_string(),
+            to: stream_name(&ingest.to),
+            map,
+            max_body_bytes: Checks::count(ingest.max_body_bytes),
+            source,
+        }));
+    }
+    plans
+}
+
+fn source(
+    pipeline: &str,
+    at: &str,
+    ingest: &api::IngestSpec,
+    checks: &mut Checks,
+) -> Option<IngestSource> {
+    match (&ingest.mqtt.listen, &ingest.mqtt.connect) {
+        (Some(listen), None) => Some(IngestSource::MqttListen(MqttListen {
+            topics: filters(&format!("{at}.mqtt.listen.topics"), &listen.topics, checks),
+        })),
+        (None, Some(connect)) => Some(IngestSource::MqttConnect(MqttConnect {
+            broker: broker(pipeline, &ingest.name, &connect.broker),
+            topics: filters(&format!("{at}.mqtt.connect.topics"), &connect.topics, checks),
+            shared_group: connect.shared_group.as_ref().map(ToString::to_string),
+            qos: qos(connect.qos),
+        })),
+        _ => {
+            checks.error(format!("{at}.mqtt"), "write exactly one of listen and connect");
+            None
+        }
+    }
+}
+
+fn filters(at: &str, filters: &[api::TopicFilter], checks: &mut Checks) -> Vec<String> {
+    for (index, filter) in filters.iter().enumerate() {
+        if let Err(error) = topics::check_filter(filter) {
+            let at = format!("{at}[{index}]");
+            checks.error_with_hint(at, format!("`{filter}` {}", error.wrong), error.write);
+        }
+    }
+    filters.iter().map(ToString::to_string).collect()
+}
+
+/// An external broker, with a client id made of the pipeline's and the part's names by default.
+pub(super) fn broker(pipeline: &str, part: &str, broker: &api::Broker) -> MqttBroker {
+    MqttBroker {
+        url: broker.url.to_string(),
+        client_id: broker
+            .client_id
+            .as_ref()
+            .map_or_else(|| format!("millrace-{pipeline}-{part}"), ToString::to_string),
+        credentials: broker.credentials.as_ref().map(|files| files.folder.to_string()),
+        ca_file: broker.certificate_authority.as_ref().map(|authority| authority.file.to_string()),
+    }
+}
+
+/// Quality of service, which the resource bounds.
+pub(super) fn qos(qos: api::Qos) -> u8 {
+    u8::try_from(qos.clamp(0, 2)).unwrap_or(1)
+}

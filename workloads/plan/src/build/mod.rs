@@ -1,0 +1,62 @@
+//! From the resource to the plan: five named steps, each of which reports all that is wrong.
+//!
+//! Names are resolved first; keys and stages are worked out only where every name is known, so
+//! that one mistake is not reported twice.
+
+mod checks;
+mod fingerprint;
+mod graph;
+mod identifiers;
+mod ingest;
+mod keying;
+mod operators;
+mod query;
+mod sinks;
+mod stages;
+mod streams;
+mod topics;
+
+use millrace_api::TelemetryPipeline;
+
+use self::checks::Checks;
+use self::graph::Graph;
+use crate::error::PlanError;
+use crate::model::Plan;
+
+/// Checks a pipeline and plans it.
+///
+/// The resource is taken to have passed its own rules ([`millrace_api::load`]); what breaks them
+/// nevertheless is an error as well, or has the default.
+///
+/// # Errors
+/// All that is wrong.
+pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
+    let name = pipeline.metadata.name.clone().unwrap_or_default();
+    let spec = &pipeline.spec;
+    let mut checks = Checks::default();
+
+    let streams = streams::ingested(spec, &mut checks);
+    let operations = operators::operations(spec, &mut checks);
+    let ingest = ingest::ingest(&name, spec, &mut checks);
+    let sinks = sinks::sinks(&name, spec, &mut checks);
+    let query = query::query(spec, &mut checks);
+
+    let graph = Graph::resolve(spec, &mut checks);
+    checks.finish()?;
+
+    let mut checks = Checks::default();
+    let keyed = keying::keyed(&graph, &operations, spec, &mut checks);
+    sinks::check_keys(&sinks, &keyed, &mut checks);
+    checks.finish()?;
+
+    let stages = stages::cut(&keyed, &operations, spec);
+    let streams = streams::with_derived(streams, &stages, &keyed, spec);
+    Ok(Plan {
+        pipeline: name,
+        streams,
+        ingest,
+        stages,
+        sinks: keyed.at_their_generation(sinks),
+        query,
+    })
+}
