@@ -188,7 +188,7 @@ fn found(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
         Value::Array(_) => "an array",
         Value::Null => "null",
-        _ => "something else",
+        Value::Regex(_) => "a regular expression",
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod conformance;
+mod fixtures;
 
 use std::path::Path;
 
@@ -46,16 +47,16 @@ rules!(
 #[tokio::test]
 async fn what_was_committed_is_there_after_a_restart() {
     let (store, folder) = empty_store().await;
-    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
     let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
     store.commit(&claim, "cars", &[conformance::car(1, None, 1, 1)], 0, 3).await.unwrap();
     store.close().await;
 
     let store = open(folder.path()).await;
-    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
     let (claim, next) = store.claim(&conformance::partition()).await.unwrap();
     assert_eq!((claim.epoch, next), (2, 3));
-    let content = export(&store, &conformance::cars(Keep::Latest)).await.unwrap();
+    let content = export(&store, &fixtures::cars(Keep::Latest)).await.unwrap();
     assert_eq!(content.lines().count(), 2);
 }
 
@@ -64,7 +65,7 @@ async fn what_was_committed_is_there_after_a_restart() {
 #[tokio::test]
 async fn files_left_by_a_crash_hold_rows_and_position_of_the_same_commits() {
     let (store, folder) = empty_store().await;
-    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
     let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
     for commit in 0..20 {
         let rows: Vec<_> = (0..50).map(|i| conformance::car(commit * 50 + i, None, 1, 1)).collect();
@@ -87,12 +88,12 @@ async fn files_left_by_a_crash_hold_rows_and_position_of_the_same_commits() {
                 .unwrap();
         }
         let crashed = open(copy.path()).await;
-        crashed.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+        crashed.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
         let (_, next) = crashed.claim(&conformance::partition()).await.unwrap();
         let whole_commits = if torn { commit } else { commit + 1 };
         assert_eq!(next, whole_commits * 50);
-        let content = export(&crashed, &conformance::cars(Keep::Latest)).await.unwrap();
-        assert_eq!(content.lines().count() as i64, 1 + next);
+        let content = export(&crashed, &fixtures::cars(Keep::Latest)).await.unwrap();
+        assert_eq!(i64::try_from(content.lines().count()).unwrap(), 1 + next);
         crashed.close().await;
     }
 }
@@ -100,7 +101,7 @@ async fn files_left_by_a_crash_hold_rows_and_position_of_the_same_commits() {
 #[tokio::test]
 async fn a_file_locked_by_another_program_is_unavailable_and_then_available_again() {
     let (store, folder) = empty_store().await;
-    store.ensure_tables(&[conformance::spec(conformance::cars(Keep::Latest))]).await.unwrap();
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
     let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
     let file = folder.path().join("tables.sqlite");
     let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();

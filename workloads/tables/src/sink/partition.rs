@@ -464,7 +464,7 @@ async fn finishing(upstream_finished: &mut Option<watch::Receiver<bool>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// An error and its causes in one line.

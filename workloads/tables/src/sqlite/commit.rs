@@ -157,7 +157,7 @@ pub(super) fn bind<'q>(
 fn failure(error: &sqlx::Error) -> CommitError {
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i32>().ok())
         .map(|code| code & 0xff);
     match code {

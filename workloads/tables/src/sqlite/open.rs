@@ -84,7 +84,7 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenSt
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.pragma("query_only", "true"));
     Ok((writer, readers))
 }
