@@ -1,0 +1,59 @@
+//! The subcommands, one a file: arguments, and what they do.
+
+pub(crate) mod dlq;
+pub(crate) mod plan;
+pub(crate) mod run;
+mod run_progress;
+pub(crate) mod simulate;
+mod simulate_progress;
+pub(crate) mod status;
+pub(crate) mod tail;
+pub(crate) mod test;
+pub(crate) mod validate;
+
+use std::future::Future;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+use crate::exit::Exit;
+use crate::exit::Outcome;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the runtime")]
+struct StartRuntimeError(#[source] std::io::Error);
+
+/// Runs the subcommand.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let output = cli.output;
+    match cli.command {
+        Command::Run(arguments) => with_workers(run::run(arguments, output)),
+        Command::Validate(arguments) => validate::run(&arguments, output),
+        Command::Plan(arguments) => plan::run(&arguments, output),
+        Command::Test(arguments) => with_workers(test::run(arguments, output)),
+        Command::Simulate(arguments) => alone(simulate::run(arguments, output)),
+        Command::Status(arguments) => alone(status::run(arguments, output)),
+        Command::Tail(arguments) => alone(tail::run(arguments, output)),
+        Command::Dlq(arguments) => alone(dlq::run(arguments, output)),
+    }
+}
+
+/// Runs on a few worker threads: one per processor, between 2 and 4.
+fn with_workers(command: impl Future<Output = Outcome>) -> Outcome {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.clamp(2, 4))
+        .thread_name("millrace")
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Software.because(StartRuntimeError(error)))?
+        .block_on(command)
+}
+
+/// Runs on this thread alone.
+fn alone(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Software.because(StartRuntimeError(error)))?
+        .block_on(command)
+}

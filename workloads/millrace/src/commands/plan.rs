@@ -1,0 +1,160 @@
+//! `millrace plan`: what a resource turns into.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use millrace_plan::Plan;
+use millrace_plan::model::IngestSource;
+use millrace_plan::model::Operation;
+use millrace_plan::model::OperatorInput;
+use millrace_plan::model::OperatorPlan;
+use millrace_plan::model::SinkTarget;
+use millrace_plan::model::StagePlan;
+use millrace_plan::model::StreamOrigin;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::exit::Outcome;
+use crate::output;
+use crate::output::OutputFormat;
+use crate::pipeline;
+
+/// Show what a resource turns into: streams, ways in, stages, sinks and tables.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace plan examples/race.yaml
+  millrace plan examples/race.yaml --output json")]
+pub(crate) struct PlanArguments {
+    /// File with a TelemetryPipeline.
+    file: PathBuf,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &PlanArguments, output: OutputFormat) -> Outcome {
+    let plan = describe(&pipeline::load(&arguments.file)?);
+    match output {
+        OutputFormat::Json => output::json(&plan)?,
+        OutputFormat::Text => {
+            for line in lines(&plan) {
+                output::line(&line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn describe(plan: &Plan) -> Value {
+    json!({
+        "pipeline": plan.pipeline,
+        "streams": plan.streams.iter().map(|stream| json!({
+            "name": stream.name.as_str(),
+            "partitions": stream.partitions,
+            "generation": stream.generation,
+            "writtenBy": match &stream.origin {
+                StreamOrigin::Ingested(_) => "ingest".to_owned(),
+                StreamOrigin::Derived { processor, .. } => format!("processor {processor}"),
+                StreamOrigin::DeadLetters => "whoever refuses".to_owned(),
+            },
+        })).collect::<Vec<_>>(),
+        "ingest": plan.ingest.iter().map(|ingest| json!({
+            "name": ingest.name,
+            "to": ingest.to.as_str(),
+            "from": match &ingest.source {
+                IngestSource::MqttListen(listen) =>
+                    format!("our MQTT endpoint, {}", listen.topics.join(", ")),
+                IngestSource::MqttConnect(connect) =>
+                    format!("{}, {}", connect.broker.url, connect.topics.join(", ")),
+            },
+        })).collect::<Vec<_>>(),
+        "stages": plan.stages.iter().map(stage).collect::<Vec<_>>(),
+        "sinks": plan.sinks.iter().map(|sink| json!({
+            "name": sink.name,
+            "generation": sink.generation,
+            "from": sink.from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "to": match &sink.target {
+                SinkTarget::Mqtt(mqtt) => match &mqtt.broker {
+                    Some(broker) => format!("MQTT, {}", broker.url),
+                    None => "our MQTT endpoint".to_owned(),
+                },
+                SinkTarget::Table(table) => format!("table {}", table.name),
+            },
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn stage(stage: &StagePlan) -> Value {
+    json!({
+        "name": stage.name,
+        "tasks": stage.partitions,
+        "inputs": stage.inputs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "operators": stage.operators.iter().map(|operator| json!({
+            "name": operator.name,
+            "kind": kind(&operator.operation),
+            "from": inputs(stage, operator),
+            "writes": operator.output.as_ref().map(ToString::to_string),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn kind(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Map(_) => "map",
+        Operation::Filter(_) => "filter",
+        Operation::Motion(_) => "motion",
+        Operation::Rank(_) => "rank",
+        Operation::Laps(_) => "laps",
+        Operation::Rekey => "key",
+    }
+}
+
+fn inputs(stage: &StagePlan, operator: &OperatorPlan) -> Vec<String> {
+    let name = |input: &OperatorInput| match input {
+        OperatorInput::Stream(stream) => stream.to_string(),
+        OperatorInput::Operator(index) => stage.operators[*index].name.clone(),
+    };
+    operator.inputs.iter().map(name).collect()
+}
+
+fn lines(plan: &Value) -> Vec<String> {
+    let mut lines = vec![format!("pipeline {}", text(&plan["pipeline"]))];
+    let mut section = |title: &str, rows: Vec<Vec<String>>| {
+        lines.push(String::new());
+        lines.push(title.to_owned());
+        lines.extend(output::columns(&rows).into_iter().map(|row| format!("  {row}")));
+    };
+    let cells = |item: &Value, names: &[&str]| names.iter().map(|name| text(&item[name])).collect();
+    let rows = |items: &Value, names: &[&str]| -> Vec<Vec<String>> {
+        items.as_array().into_iter().flatten().map(|item| cells(item, names)).collect()
+    };
+    let mut streams = vec![["NAME", "PARTITIONS", "WRITTEN BY"].map(str::to_owned).to_vec()];
+    streams.extend(rows(&plan["streams"], &["name", "partitions", "writtenBy"]));
+    section("streams", streams);
+    let mut ingest = vec![["NAME", "TO", "FROM"].map(str::to_owned).to_vec()];
+    ingest.extend(rows(&plan["ingest"], &["name", "to", "from"]));
+    section("ingest", ingest);
+    for stage in plan["stages"].as_array().into_iter().flatten() {
+        let title = format!(
+            "stage {}: {} tasks on {}",
+            text(&stage["name"]),
+            text(&stage["tasks"]),
+            text(&stage["inputs"])
+        );
+        let mut operators = vec![["NAME", "KIND", "FROM", "WRITES"].map(str::to_owned).to_vec()];
+        operators.extend(rows(&stage["operators"], &["name", "kind", "from", "writes"]));
+        section(&title, operators);
+    }
+    let mut sinks = vec![["NAME", "FROM", "TO"].map(str::to_owned).to_vec()];
+    sinks.extend(rows(&plan["sinks"], &["name", "from", "to"]));
+    section("sinks", sinks);
+    lines
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,240 @@
+//! `millrace run`: a pipeline in one process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use clap::ValueEnum;
+use millrace_ingest::mqtt::MqttSettings;
+use millrace_ingest::mqtt::TlsFiles;
+use millrace_log::ReadLimit;
+use millrace_simulate::send::BrokerAddress;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::run_progress;
+use crate::commands::simulate;
+use crate::exit::Exit;
+use crate::exit::Outcome;
+use crate::output;
+use crate::output::OutputFormat;
+use crate::pipeline;
+use crate::process::live::Live;
+use crate::process::live::LiveOptions;
+use crate::process::signals;
+use crate::process::storage::Storage;
+use crate::process::until_end;
+use crate::process::until_end::EndProgress;
+use crate::process::until_end::RecordedInput;
+
+/// Folder of the data folders of pipelines for which --data names none.
+const DATA_FOLDER: &str = ".millrace";
+
+/// Run a pipeline: take messages in, compute, store, publish and show.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace run examples/race.yaml --simulate race
+  millrace run race.yaml --data /var/lib/race --http-listen 0.0.0.0:8080
+  millrace run race.yaml --data /tmp/replay --until-end --input cars=race.ndjson")]
+pub(crate) struct RunArguments {
+    /// File with a TelemetryPipeline.
+    file: PathBuf,
+
+    /// Folder for the log and the tables; made if it is not there.
+    ///
+    /// Without it `.millrace/` and the pipeline's name, in the current folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Address of the HTTP port: the dashboard, the API, health and metrics.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http_listen: SocketAddr,
+
+    /// Address of the MQTT endpoint.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    mqtt_listen: SocketAddr,
+
+    /// File of MQTT users: lines of a name, a colon and an Argon2 hash. Without it everyone may
+    /// connect.
+    #[arg(long, value_name = "FILE")]
+    mqtt_users: Option<PathBuf>,
+
+    /// Certificate of the MQTT endpoint with its chain, PEM. With it the endpoint speaks TLS.
+    #[arg(long, value_name = "FILE", requires = "mqtt_tls_key")]
+    mqtt_tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "mqtt_tls_cert")]
+    mqtt_tls_key: Option<PathBuf>,
+
+    /// Compute everything that is recorded, fill the tables, and end. Nothing listens.
+    #[arg(long, conflicts_with_all = ["simulate", "http_listen", "mqtt_listen"])]
+    until_end: bool,
+
+    /// With --until-end: recorded messages for a way in, as lines of
+    /// `{"topic": …, "payload": …}`.
+    #[arg(long, value_name = "ROUTE=FILE", requires = "until_end")]
+    input: Vec<Input>,
+
+    /// Drive simulated devices along, in real time.
+    #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["mqtt_users", "mqtt_tls_cert"])]
+    simulate: Option<SimulatedScenario>,
+}
+
+#[derive(Debug, Clone)]
+struct Input(RecordedInput);
+
+impl FromStr for Input {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((route, file)) if !route.is_empty() && !file.is_empty() => {
+                Ok(Self(RecordedInput { route: route.to_owned(), file: file.into() }))
+            }
+            _ => Err("write the name of a way in, `=` and a file, such as `cars=race.ndjson`"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SimulatedScenario {
+    /// Six cars on a lap of Silverstone.
+    Race,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcome {
+    let plan = pipeline::load(&arguments.file)?;
+    let folder =
+        arguments.data.clone().unwrap_or_else(|| Path::new(DATA_FOLDER).join(&plan.pipeline));
+    let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
+    let storage = Storage::open(plan, &folder).await?;
+    if arguments.until_end {
+        compute(storage, arguments, &shutdown, output).await
+    } else {
+        serve(storage, arguments, &folder, &shutdown, output).await
+    }
+}
+
+async fn serve(
+    storage: Storage,
+    arguments: RunArguments,
+    folder: &Path,
+    shutdown: &CancellationToken,
+    output: OutputFormat,
+) -> Outcome {
+    let pipeline = storage.plan.pipeline.clone();
+    let tls = arguments
+        .mqtt_tls_cert
+        .zip(arguments.mqtt_tls_key)
+        .map(|(certificate, key)| TlsFiles { certificate, key });
+    let options = LiveOptions {
+        http: arguments.http_listen,
+        mqtt: MqttSettings {
+            address: arguments.mqtt_listen,
+            users_file: arguments.mqtt_users,
+            tls,
+            ..MqttSettings::default()
+        },
+    };
+    let scheme = if options.mqtt.tls.is_some() { "mqtts" } else { "mqtt" };
+    let live = Live::start(storage, options).await?;
+    let page = format!("http://{}", reachable(live.http_address()));
+    let mqtt = format!("{scheme}://{}", reachable(live.mqtt_address()));
+    match output {
+        OutputFormat::Json => output::json_line(&json!({
+            "pipeline": pipeline, "url": page, "mqtt": mqtt, "data": folder,
+        }))?,
+        OutputFormat::Text => {
+            output::line(&format!("The pipeline {pipeline} runs."))?;
+            output::line(&format!("  Dashboard  {page}"))?;
+            output::line(&format!("  MQTT       {mqtt}"))?;
+            output::line(&format!("  Data       {}", folder.display()))?;
+            output::line("Ctrl-C stops it; what was confirmed is kept.")?;
+        }
+    }
+    let address = reachable(live.mqtt_address());
+    let simulation = arguments.simulate.map(|SimulatedScenario::Race| {
+        let address = BrokerAddress { host: address.ip().to_string(), port: address.port() };
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move { simulate::drive_along(address, &shutdown).await })
+    });
+    shutdown.cancelled().await;
+    if output == OutputFormat::Text {
+        output::note("Stopping…");
+    }
+    if let Some(simulation) = simulation {
+        // The cars leave before the endpoint does; they are not waited for if they do not.
+        let _ = tokio::time::timeout(Duration::from_millis(500), simulation).await;
+    }
+    live.stop().await;
+    Ok(())
+}
+
+/// An address at which this machine reaches what listens on all of its addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+async fn compute(
+    storage: Storage,
+    arguments: RunArguments,
+    shutdown: &CancellationToken,
+    output: OutputFormat,
+) -> Outcome {
+    let inputs: Vec<_> = arguments.input.into_iter().map(|Input(input)| input).collect();
+    let (sender, receiver) = watch::channel(EndProgress::default());
+    let showing = tokio::spawn(run_progress::show(receiver));
+    let begin = tokio::time::Instant::now();
+    let result = until_end::run(&storage, &inputs, ReadLimit::default(), &sender, shutdown).await;
+    let fed = sender.borrow().fed;
+    // Without a sender the display ends.
+    drop(sender);
+    let _ = showing.await;
+    let summary = run_progress::Summary::of(&storage, fed, begin.elapsed());
+    storage.close().await;
+    result?;
+    match output {
+        OutputFormat::Json => output::json(&summary)?,
+        OutputFormat::Text => {
+            for line in summary.lines() {
+                output::line(&line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_a_way_in_and_a_file() {
+        let input: Input = "cars=a=b.ndjson".parse().unwrap();
+        assert_eq!((input.0.route.as_str(), input.0.file), ("cars", "a=b.ndjson".into()));
+        assert!("cars".parse::<Input>().is_err());
+        assert!("=x".parse::<Input>().is_err());
+    }
+
+    #[test]
+    fn an_address_for_all_is_reached_on_this_machine() {
+        let address = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(address("0.0.0.0:8080"), "127.0.0.1:8080");
+        assert_eq!(address("[::]:8080"), "[::1]:8080");
+        assert_eq!(address("10.0.0.1:80"), "10.0.0.1:80");
+    }
+}

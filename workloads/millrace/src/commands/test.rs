@@ -1,0 +1,100 @@
+//! `millrace test`: runs the test cases of pipelines.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::cases;
+use crate::cases::CaseFile;
+use crate::cases::ReadCasesError;
+use crate::exit::Exit;
+use crate::exit::Failure;
+use crate::exit::Outcome;
+use crate::output;
+use crate::output::OutputFormat;
+use crate::pipeline;
+
+/// Run the test cases of pipelines: messages in, expected events, messages and rows out.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace test examples/race.test.yaml
+  millrace test examples/*.test.yaml --only overtake")]
+pub(crate) struct TestArguments {
+    /// Files of test cases.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Only cases whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TestError {
+    #[error("{failed} of {total} cases failed")]
+    Failed { failed: usize, total: usize },
+    #[error("there are no cases{}", only.as_ref().map(|only| format!(" with `{only}` in their names")).unwrap_or_default())]
+    NoCases { only: Option<String> },
+}
+
+impl From<ReadCasesError> for Failure {
+    fn from(error: ReadCasesError) -> Self {
+        match error {
+            ReadCasesError::Read { .. } => Exit::NoInput.because(error),
+            ReadCasesError::Form { .. } | ReadCasesError::Pipeline { .. } => {
+                Exit::Data.because(error)
+            }
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outcome {
+    let mut results = Vec::new();
+    let mut failed = 0;
+    for path in &arguments.files {
+        let file = CaseFile::read(path)?;
+        let pipeline = file.pipeline(path)?;
+        let plan = pipeline::load(&pipeline)?;
+        let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
+        let chosen = file.cases.iter().filter(|case| {
+            arguments.only.as_ref().is_none_or(|only| case.name.contains(only.as_str()))
+        });
+        for case in chosen {
+            let begin = Instant::now();
+            let differences = cases::execute(plan.clone(), case, folder).await?;
+            failed += usize::from(!differences.is_empty());
+            if output == OutputFormat::Text {
+                let verdict = if differences.is_empty() { "ok" } else { "FAILED" };
+                output::line(&format!(
+                    "{verdict}  {}: {} ({:.1} s)",
+                    path.display(),
+                    case.name,
+                    begin.elapsed().as_secs_f64()
+                ))?;
+                for difference in &differences {
+                    output::line(&format!("      {difference}"))?;
+                }
+            }
+            results.push(json!({
+                "file": path.display().to_string(),
+                "case": case.name,
+                "passed": differences.is_empty(),
+                "differences": differences,
+            }));
+        }
+    }
+    if output == OutputFormat::Json {
+        output::json(&results)?;
+    }
+    if results.is_empty() {
+        return Err(Exit::Data.because(TestError::NoCases { only: arguments.only }));
+    }
+    if failed > 0 {
+        return Err(Exit::Data.because(TestError::Failed { failed, total: results.len() }));
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! A pipeline in one process: which parts there are, in which order they start and stop.
+//!
+//! `storage` is what lasts (the log and the tables); `until_end` computes what is recorded and
+//! ends; `live` serves until it is told to stop.
+
+pub(crate) mod live;
+mod replayer;
+pub(crate) mod signals;
+pub(crate) mod storage;
+pub(crate) mod until_end;

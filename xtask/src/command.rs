@@ -1,0 +1,60 @@
+//! Runs other programs.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+
+/// What a command of ours returns.
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+/// A program that did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunProgramError {
+    /// It cannot be started.
+    #[error("cannot start `{0}`")]
+    Start(String, #[source] std::io::Error),
+    /// It failed.
+    #[error("`{0}` failed")]
+    Failed(String),
+}
+
+/// Runs a program in a folder and shows what it prints.
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), RunProgramError> {
+    let line = format!("{program} {}", arguments.join(" "));
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|source| RunProgramError::Start(line.clone(), source))?;
+    if status.success() { Ok(()) } else { Err(RunProgramError::Failed(line)) }
+}
+
+/// Runs a program in a folder and returns what it prints; its errors are shown.
+pub(crate) fn output(
+    folder: &Path,
+    program: &str,
+    arguments: &[&str],
+) -> Result<String, RunProgramError> {
+    let line = format!("{program} {}", arguments.join(" "));
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| RunProgramError::Start(line.clone(), source))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(RunProgramError::Failed(line))
+    }
+}
+
+/// Whether a program is on the path.
+pub(crate) fn exists(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask test`: every test there is.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::command;
+use crate::command::Outcome;
+use crate::workspace;
+
+/// Programs that tests use, and the Debian package that has each.
+const TOOLS: [(&str, &str); 5] = [
+    ("mosquitto", "mosquitto"),
+    ("mosquitto_pub", "mosquitto-clients"),
+    ("mosquitto_sub", "mosquitto-clients"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// Only tests of the crates and of the examples, not those of the dashboard.
+    #[arg(long)]
+    no_dashboard: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("tests need programs that are not here: {programs}. On Debian: apt-get install {packages}")]
+struct MissingTools {
+    programs: String,
+    packages: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &TestArguments) -> Outcome {
+    check_tools()?;
+    let root = workspace::root();
+    // End-to-end tests start the program itself, so it is built first.
+    step("Building the program", || command::run(&root, "cargo", &["build", "--workspace"]))?;
+    step("Testing the crates", || command::run(&root, "cargo", &["test", "--workspace"]))?;
+    let program = workspace::program(false).display().to_string();
+    step("Testing the examples", || {
+        command::run(&root, &program, &["test", "examples/race.test.yaml"])
+    })?;
+    if !arguments.no_dashboard {
+        let dashboard = root.join("workloads/dashboard");
+        step("Testing the dashboard", || {
+            command::run(&dashboard, "npm", &["ci", "--no-audit", "--no-fund"])?;
+            command::run(&dashboard, "npm", &["run", "check"])?;
+            command::run(&dashboard, "npm", &["test"])
+        })?;
+    }
+    say("Every test has passed.");
+    Ok(())
+}
+
+fn check_tools() -> Outcome {
+    let missing: Vec<_> = TOOLS.iter().filter(|(program, _)| !command::exists(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    Err(MissingTools { programs: programs.join(", "), packages: packages.join(" ") }.into())
+}
+
+fn step(title: &str, work: impl FnOnce() -> Result<(), command::RunProgramError>) -> Outcome {
+    say(&format!("== {title}"));
+    let begin = Instant::now();
+    work()?;
+    say(&format!("== {title}: {:.0} s", begin.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn say(text: &str) {
+    // What cannot be told is not told.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
