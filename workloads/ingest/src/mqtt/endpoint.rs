@@ -32,6 +32,7 @@ use crate::mqtt::hooks::Gate;
 use crate::mqtt::hooks::Hooks;
 use crate::mqtt::publisher::EndpointPublisher;
 use crate::mqtt::retained::Retained;
+use crate::mqtt::shared::AnyConnected;
 use crate::mqtt::tls;
 use crate::mqtt::tls::Front;
 use crate::mqtt::tls::LoadTlsError;
@@ -260,6 +261,7 @@ async fn context(gate: &Arc<Gate>, max_connections: usize) -> ServerContext {
         .build()
         .await;
     *context.extends.retain_mut().await = Box::new(Retained::new());
+    *context.extends.shared_subscription_mut().await = Box::new(AnyConnected);
     let register = context.extends.hook_mgr().register();
     for hook in [
         Type::MessagePublishCheckAcl,

@@ -1,12 +1,13 @@
 //! MQTT: our own endpoint for devices and viewers, and the client of an external broker.
 
-// pub mod broker;
-// pub mod connect;
+pub mod broker;
+pub mod connect;
 mod backoff;
 mod endpoint;
 mod hooks;
 mod publisher;
 mod retained;
+mod shared;
 mod tls;
 mod users;
 
