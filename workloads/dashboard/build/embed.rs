@@ -1,5 +1,6 @@
 //! Writes the table of files that the crate embeds.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -10,11 +11,14 @@ pub(crate) fn write_table(site: &Path, table: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     collect(site, "", &mut files)?;
     files.sort();
-    let lines: String = files
-        .iter()
-        .map(|(name, path)| format!("    ({name:?}, include_bytes!({path:?})),\n"))
-        .collect();
-    fs::write(table, format!("&[\n{lines}]\n"))
+    let mut text = String::from("&[\n");
+    for (name, path) in &files {
+        // Rust's notation of a text, whatever characters the path has.
+        let path = path.to_string_lossy();
+        let _ = writeln!(text, "    ({name:?}, include_bytes!({path:?})),");
+    }
+    text.push_str("]\n");
+    fs::write(table, text)
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {

@@ -6,6 +6,8 @@
 //! small page that says so takes the place of the dashboard, unless
 //! `MILLRACE_DASHBOARD=required` is set, as builds for others should.
 
+#![expect(clippy::print_stdout, reason = "cargo takes what a build script says from its output")]
+
 mod bundle;
 mod embed;
 

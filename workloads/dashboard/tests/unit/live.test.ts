@@ -5,6 +5,7 @@ import { Batch } from "../../page/src/live/batch";
 import { Cursor } from "../../page/src/live/cursor";
 import { Follower } from "../../page/src/live/follower";
 import type { Channel } from "../../page/src/live/follower";
+import { Poller } from "../../page/src/live/poller";
 import { readTail } from "../../page/src/live/tail";
 
 describe("a cursor", () => {
@@ -147,8 +148,33 @@ describe("a tail", () => {
     let pages = 0;
     await readTail("s", 1, 3000, () => {
       pages += 1;
-      return Promise.resolve({ records: [record(0, pages, pages)], next: pages + 1 });
+      const records = Array.from({ length: 100 }, (_, i) => record(0, pages * 100 + i, pages));
+      return Promise.resolve({ records, next: (pages + 1) * 100 });
     });
     expect(pages).toBe(4);
+  });
+});
+
+describe("a poller", () => {
+  it("takes each record once, in order, from where the tail ended", async () => {
+    const seen: number[] = [];
+    const poller = new Poller("s", 1, "0-5", ({ offset }) => seen.push(offset), () => undefined, (_, partition, from) => {
+      const offset = Number(from);
+      return Promise.resolve({ records: [{ partition, offset, key: "k", eventTime: 0 }], next: offset + 1 });
+    });
+    await poller.ask();
+    await poller.ask();
+    expect(seen).toEqual([5, 6]);
+  });
+
+  it("leaves nothing out after a failed request", async () => {
+    const asked: string[] = [];
+    const poller = new Poller("s", 1, "0-5", () => undefined, () => undefined, (_, __, from) => {
+      asked.push(from);
+      return asked.length === 1 ? Promise.reject(new Error("down")) : Promise.resolve({ records: [], next: 6 });
+    });
+    await poller.ask().catch(() => undefined);
+    await poller.ask();
+    expect(asked).toEqual(["5", "5"]);
   });
 });

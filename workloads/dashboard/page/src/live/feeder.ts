@@ -4,15 +4,15 @@ import type { Pipeline, StreamRecord } from "../api/types";
 import { Batch } from "./batch";
 import { openChannel } from "./channel";
 import { Follower } from "./follower";
-import type { FollowState } from "./follower";
+import { Poller } from "./poller";
 import { readTail } from "./tail";
 
 /** Records that wait for the screen; beyond it the oldest are passed over. */
 const QUEUE = 20_000;
 /** Time in a frame for reading records; the rest is for drawing. */
 const BUDGET_MS = 6;
-/** Browsers allow six connections to one HTTP/1.1 server; some are needed for requests. */
-const MAX_CONNECTIONS = 4;
+/** Streams followed by events, each with a connection of its own; the others are asked for. */
+const MAX_CONNECTIONS = 2;
 /** About the last lap of six entities at five records a second. */
 const TAIL = 3000;
 const FIRST_RETRY_MS = 1000;
@@ -20,12 +20,13 @@ const LONGEST_RETRY_MS = 10_000;
 
 interface Arrival {
   stream: string;
-  data: string;
+  /** A record, or its text: reading it can wait until there is time. */
+  data: string | StreamRecord;
 }
 
 export class Feeder {
   readonly #queue = new Batch<Arrival>(QUEUE);
-  readonly #followers = new Map<string, Follower>();
+  readonly #followers = new Map<string, Follower | Poller>();
   readonly #take: (stream: string, record: StreamRecord) => void;
   readonly #changed: () => void;
   #paused = false;
@@ -35,7 +36,7 @@ export class Feeder {
     this.#changed = changed;
   }
 
-  /** Streams beyond the number of connections get their tail and no more. */
+  /** The first streams, which are those of the map and the board, arrive most promptly. */
   start(pipeline: Pipeline, streams: readonly string[]): void {
     streams.forEach((stream, index) => {
       const partitions = pipeline.streams.find(({ name }) => name === stream)?.partitions ?? 1;
@@ -47,14 +48,10 @@ export class Feeder {
     return this.#queue.dropped;
   }
 
-  get states(): FollowState[] {
-    return [...this.#followers.values()].map(({ state }) => state);
-  }
-
   /** Hands on what has arrived, for as long as a frame can spare. */
   drain(): number {
     return this.#queue.drain(({ stream, data }) => {
-      const record = parse(data);
+      const record = typeof data === "string" ? parse(data) : data;
       if (record) this.#take(stream, record);
     }, BUDGET_MS, () => performance.now());
   }
@@ -74,19 +71,25 @@ export class Feeder {
     for (const follower of this.#followers.values()) follower.hurry();
   }
 
-  async #begin(stream: string, partitions: number, follow: boolean, wait: number): Promise<void> {
+  async #begin(stream: string, partitions: number, live: boolean, wait: number): Promise<void> {
     try {
       const { records, cursor } = await readTail(stream, partitions, TAIL);
       for (const record of records) this.#take(stream, record);
-      if (follow) this.#follow(stream, cursor);
+      const follower = live ? this.#follower(stream, cursor) : this.#poller(stream, partitions, cursor);
+      this.#followers.set(stream, follower);
+      if (!this.#paused) follower.start();
     } catch {
       // The banner tells of a server that cannot be reached; the tail is asked for again.
-      setTimeout(() => void this.#begin(stream, partitions, follow, Math.min(LONGEST_RETRY_MS, wait * 2)), wait);
+      setTimeout(() => void this.#begin(stream, partitions, live, Math.min(LONGEST_RETRY_MS, wait * 2)), wait);
     }
   }
 
-  #follow(stream: string, cursor: string): void {
-    const follower = new Follower(
+  #poller(stream: string, partitions: number, cursor: string): Poller {
+    return new Poller(stream, partitions, cursor, (data) => { this.#queue.push({ stream, data }); }, this.#changed);
+  }
+
+  #follower(stream: string, cursor: string): Follower {
+    return new Follower(
       cursor,
       {
         connect: (from) => openChannel(stream, from),
@@ -99,8 +102,6 @@ export class Feeder {
       (data) => { this.#queue.push({ stream, data }); },
       this.#changed,
     );
-    this.#followers.set(stream, follower);
-    if (!this.#paused) follower.start();
   }
 }
 

@@ -3,13 +3,12 @@
 import { getRecords } from "../api/client";
 import type { RecordPage, StreamRecord } from "../api/types";
 import { Cursor } from "./cursor";
+import type { ReadPage } from "./poller";
 
 export interface Tail {
   records: StreamRecord[];
   cursor: string;
 }
-
-export type ReadPage = (stream: string, partition: number, from: string, limit: number) => Promise<RecordPage>;
 
 const PAGE = 1000;
 /** More partitions than this start empty: their tails would be many requests. */
@@ -22,16 +21,25 @@ export async function readTail(stream: string, partitions: number, length: numbe
   const cursor = new Cursor();
   const records: StreamRecord[] = [];
   for (let partition = 0; partition < partitions; partition += 1) {
-    let from = `end-${each}`;
-    // A stream that grows faster than it is read must not hold up the page.
-    for (let page = 0; page <= Math.ceil(each / PAGE); page += 1) {
-      const answer = await read(stream, partition, from, Math.min(PAGE, each));
-      records.push(...answer.records);
-      cursor.set(partition, answer.next);
-      if (answer.records.length === 0 || String(answer.next) === from) break;
-      from = String(answer.next);
-    }
+    const found = await readEnd(stream, partition, each, read);
+    for (const record of found.records) records.push(record);
+    cursor.set(partition, found.next);
   }
   records.sort((a, b) => a.eventTime - b.eventTime);
   return { records, cursor: cursor.toString() };
+}
+
+/** Reads the last records of a partition. */
+async function readEnd(stream: string, partition: number, count: number, read: ReadPage): Promise<RecordPage> {
+  const found: RecordPage = { records: [], next: 0 };
+  let from = `end-${count}`;
+  // A stream that grows faster than it is read must not hold up the page.
+  for (let page = 0; page <= Math.ceil(count / PAGE); page += 1) {
+    const { records, next } = await read(stream, partition, from, PAGE);
+    for (const record of records) found.records.push(record);
+    found.next = next;
+    if (String(next) === from || (records.length === 0 && page > 0)) break;
+    from = String(next);
+  }
+  return found;
 }

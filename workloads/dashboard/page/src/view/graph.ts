@@ -71,7 +71,7 @@ export class GraphPanel {
     const flowing = new Set<string>();
     for (const { box, figure, node } of this.#drawn.values()) {
       const part = this.#partOf(node, parts);
-      const state = part?.state ?? (status.ready ? "running" : "starting");
+      const state = part?.state ?? "running";
       box.dataset.state = state;
       const now = node.stream === null ? null : (rates.get(node.stream) ?? 0);
       const down = state === "failed" || state === "waiting" ? state : null;
