@@ -4,6 +4,8 @@ use std::fs::File;
 use std::fs::TryLockError;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::OpenLogError;
 
@@ -11,6 +13,10 @@ use crate::OpenLogError;
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
+/// How long a process that has just ended, or was just being started by the holder, may still
+/// seem to hold the folder.
+const GRACE: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(10);
 
 /// The right to use the folder, as long as it lives. It ends with the process, however that ends.
 #[derive(Debug)]
@@ -37,7 +43,14 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenLogError> {
         .write(true)
         .open(&path)
         .map_err(failed)?;
-    match file.try_lock() {
+    let began = Instant::now();
+    let locked = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < GRACE => std::thread::sleep(RETRY),
+            result => break result,
+        }
+    };
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();

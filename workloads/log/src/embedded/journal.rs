@@ -24,6 +24,10 @@ const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 
+/// fjall numbers batches and some of its own doings; more than this many of those between two
+/// batches are damage.
+const LARGEST_STEP: u64 = 1 << 20;
+
 /// A journal that is damaged, or could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JournalError {
@@ -47,7 +51,9 @@ pub(super) fn verify(folder: &Path, acknowledged: u64) -> Result<Option<u64>, Jo
             match reader.next()? {
                 Next::Batch(batch) => {
                     let in_order = last.as_ref().is_none_or(|last| {
-                        batch.group == last.group + 1 && batch.seqno > last.seqno
+                        batch.group == last.group + 1
+                            && batch.seqno > last.seqno
+                            && batch.seqno - last.seqno < LARGEST_STEP
                     });
                     if !in_order {
                         return Err(damaged(path, at));

@@ -12,6 +12,7 @@ use super::keys;
 use super::saved;
 use super::saved::SavedStream;
 use super::store::Store;
+use super::store::database_folder;
 use super::streams::Progress;
 use super::streams::Streams;
 use crate::OpenLogError;
@@ -95,14 +96,18 @@ pub(super) fn storage_error(folder: &Path, error: fjall::Error) -> OpenLogError 
         fjall::Error::Storage(fjall::LsmError::Io(source)) | fjall::Error::Io(source) => {
             matches!(
                 source.kind(),
-                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData
+                std::io::ErrorKind::UnexpectedEof
+                    | std::io::ErrorKind::InvalidData
+                    | std::io::ErrorKind::InvalidInput
+                    | std::io::ErrorKind::NotFound
             )
         }
         fjall::Error::Storage(_) => true,
         _ => false,
     };
     if is_damage {
-        OpenLogError::Corrupt { folder: folder.to_owned(), what: error.to_string() }
+        let what = format!("{}: {error}", database_folder(folder).display());
+        OpenLogError::Corrupt { folder: folder.to_owned(), what }
     } else {
         OpenLogError::Storage { folder: folder.to_owned(), source: Box::new(error) }
     }

@@ -4,6 +4,7 @@
 //! hold nothing but what is below go. What shares a table with younger entries goes with them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) fn enforce(
     requests: &SyncSender<Queued>,
     now_ms: i64,
 ) -> Result<(), RetentionError> {
+    let storage = |error: fjall::Error| ReadError::Storage(Box::new(error));
+    let mut deleted = false;
     for stream in shared.streams.all() {
         let retention = *stream.retention.lock();
         for partition in &stream.partitions {
@@ -42,9 +45,15 @@ pub(super) fn enforce(
             }
             // Also without a new start: what lay in memory before may have become tables.
             let store = shared.open_store().ok_or(AppendError::Closed)?;
-            delete_tables(&store, partition)
-                .map_err(|error| ReadError::Storage(Box::new(error)))?;
+            deleted |= delete_tables(&store, partition).map_err(storage)?;
         }
+    }
+    // fjall removes the files of deleted tables when it starts a new memtable in any keyspace,
+    // provided something was written since. So they go now, with the next retention, or when
+    // enough is written, whichever comes first.
+    if shared.tables_deleted.swap(deleted, Relaxed) || deleted {
+        let store = shared.open_store().ok_or(AppendError::Closed)?;
+        store.meta.rotate_memtable().map_err(storage)?;
     }
     Ok(())
 }
@@ -91,21 +100,22 @@ fn find_start(
 }
 
 /// Deletes tables that hold nothing from the start on. The table of the last entry always stays:
-/// fjall learns from it up to where the journals are superseded.
-fn delete_tables(store: &Store, partition: &Arc<PartitionState>) -> fjall::Result<()> {
+/// fjall learns from it up to where the journals are superseded. Returns whether any went.
+fn delete_tables(store: &Store, partition: &PartitionState) -> fjall::Result<bool> {
     let progress = partition.progress();
     let keep_from = progress.start.min(progress.end - 1);
     if keep_from <= 0 {
-        return Ok(());
+        return Ok(false);
     }
     let keyspace = store.partition(partition.slot);
     // The chunk that holds the last entry begins at or before it.
     let Some(first_kept) = keyspace.range(..=keys::chunk(keep_from)).next_back() else {
-        return Ok(());
+        return Ok(false);
     };
     let first_kept = first_kept.key()?;
+    let tables = keyspace.table_count();
     keyspace.tree.drop_range::<&[u8], _>(..&*first_kept)?;
-    Ok(())
+    Ok(keyspace.table_count() < tables)
 }
 
 /// First offset, end, header and entries' bytes of the chunk that holds an offset.

@@ -1,6 +1,7 @@
 //! What the writer shares with the log's callers.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// Given up when the log is closed.
     pub(super) lock: Mutex<Option<FolderLock>>,
+    /// Whether the last retention deleted tables.
+    pub(super) tables_deleted: AtomicBool,
     store: watch::Sender<StoreState>,
     writable: Mutex<Result<(), AppendError>>,
 }
@@ -70,6 +73,7 @@ impl Shared {
             streams,
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
+            tables_deleted: AtomicBool::new(false),
             store: watch::Sender::new(StoreState::Open(store)),
             writable: Mutex::new(Ok(())),
         }
