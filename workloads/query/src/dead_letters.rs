@@ -75,10 +75,10 @@ pub(crate) async fn list(
     let partition = Shared::partition(stream, partition)?;
     let start = start(&mut params)?;
     let limit = params.limit(100, MAX_LETTERS)?;
-    let stage = params.text("stage")?;
+    let refused_by = params.text("stage")?;
     params.finish("partition, from, limit, stage")?;
     let wanted = |record: &Record| {
-        stage.as_ref().is_none_or(|stage| {
+        refused_by.as_ref().is_none_or(|stage| {
             DeadLetter::from_record(Record { value: bytes::Bytes::new(), ..record.clone() }).stage
                 == *stage
         })

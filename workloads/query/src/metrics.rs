@@ -50,6 +50,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub(crate) struct QueryMetrics {
     requests: Family<RequestLabels, Counter>,
     pub(crate) live_streams: Gauge,
+    pub(crate) live_records: Counter,
     stream_start: Family<PartitionLabels, Gauge<i64, AtomicI64>>,
     stream_end: Family<PartitionLabels, Gauge<i64, AtomicI64>>,
     stream_event_time: Family<PartitionLabels, Seconds>,
@@ -74,6 +75,11 @@ impl QueryMetrics {
             "http_live_streams",
             "Clients that follow a stream now",
             m.live_streams.clone(),
+        );
+        observer.register(
+            "http_live_records",
+            "Records handed to clients that follow a stream",
+            m.live_records.clone(),
         );
         observer.register(
             "stream_start_offset",

@@ -193,6 +193,7 @@ impl Live {
             let Entry::Record(record) = entry else { continue };
             let view = RecordView::of(&self.stream, partition, offset, &record);
             let Ok(json) = serde_json::to_string(&view) else { continue };
+            self.state.metrics.live_records.inc();
             text.push_str("id: ");
             for (i, followed) in self.partitions.iter().enumerate() {
                 let comma = if i == 0 { "" } else { "," };

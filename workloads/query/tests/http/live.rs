@@ -1,0 +1,137 @@
+//! Live streams over real sockets: positions, resumption, bounds and the end.
+
+use std::time::Duration;
+
+use millrace_core::Mark;
+use millrace_log::Entry;
+
+use crate::fixtures::Follower;
+use crate::fixtures::Served;
+use crate::fixtures::event;
+use crate::fixtures::letter;
+use crate::fixtures::standing;
+
+const EVENTS: &str = "/api/v1/streams/positions/events";
+
+async fn follow(served: &Served, query: &str, headers: &[&str]) -> Follower {
+    Follower::new(served.send("GET", &format!("{EVENTS}{query}"), headers).await)
+}
+
+#[tokio::test]
+async fn a_client_gets_what_is_there_and_then_what_comes() {
+    let served = Served::new().await;
+    let mark = Entry::Mark(Mark::Task { task: 0, watermark: 1 });
+    served.append("positions", 1, vec![standing(1, 1), mark, standing(2, 2)]).await;
+    let mut client = follow(&served, "?from=start", &[]).await;
+    let (id, data) = client.next().await;
+    assert_eq!(id, "0-0,1-1");
+    assert_eq!(data["partition"], 1);
+    assert_eq!(data["value"]["car"], 1);
+    assert_eq!(client.next().await.0, "0-0,1-3");
+    served.append("positions", 0, vec![standing(3, 3)]).await;
+    let (id, data) = client.next().await;
+    assert_eq!((id.as_str(), data["value"]["car"].as_i64()), ("0-1,1-3", Some(3)));
+}
+
+#[tokio::test]
+async fn a_client_that_returns_goes_on_where_it_was() {
+    let served = Served::new().await;
+    served.append("positions", 0, (1..=3).map(|car| standing(car, 1)).collect()).await;
+    served.append("positions", 1, (4..=6).map(|car| standing(car, 1)).collect()).await;
+    // The address still says `start`: what the client had last counts for more.
+    let mut client = follow(&served, "?from=start", &["Last-Event-ID: 0-2,1-3"]).await;
+    let (id, data) = client.next().await;
+    assert_eq!((id.as_str(), data["value"]["car"].as_i64()), ("0-3,1-3", Some(3)));
+    let mut by_cursor = follow(&served, "?from=0-3,1-2", &[]).await;
+    assert_eq!(by_cursor.next().await.1["value"]["car"], 6);
+}
+
+#[tokio::test]
+async fn one_partition_can_be_followed_from_now() {
+    let served = Served::new().await;
+    served.append("positions", 1, vec![standing(1, 1)]).await;
+    let mut client = follow(&served, "?partition=1", &[]).await;
+    // The head of the answer shows that the client's position has been taken.
+    client.opened().await;
+    served.append("positions", 0, vec![standing(2, 1)]).await;
+    served.append("positions", 1, vec![standing(3, 1)]).await;
+    let (id, data) = client.next().await;
+    assert_eq!((id.as_str(), data["value"]["car"].as_i64()), ("1-2", Some(3)));
+}
+
+#[tokio::test]
+async fn line_breaks_within_an_event_do_not_break_it() {
+    let served = Served::new().await;
+    served.append("positions", 0, vec![event("{\r\n\"a\":\n\"b\\n\"}", 1)]).await;
+    let mut client = follow(&served, "?from=start", &[]).await;
+    assert_eq!(client.next().await.1["value"]["a"], "b\n");
+}
+
+#[tokio::test]
+async fn dead_letters_are_followed_as_bytes() {
+    let served = Served::new().await;
+    served.append("dead-letters", 0, vec![letter("ingest/cars", b"\xff")]).await;
+    let path = "/api/v1/streams/dead-letters/events?from=start";
+    let mut client = Follower::new(served.send("GET", path, &[]).await);
+    let (_, data) = client.next().await;
+    assert_eq!(data["valueBase64"], "/w==");
+    assert_eq!(data["headers"]["deadLetterStage"], "ingest/cars");
+}
+
+#[tokio::test]
+async fn live_streams_and_clients_that_do_not_read_end_with_the_process() {
+    let served = Served::new().await;
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(900_000));
+    for _ in 0..20 {
+        served.append("positions", 0, vec![event(&large, 1)]).await;
+    }
+    let mut reading = follow(&served, "?partition=1", &[]).await;
+    reading.opened().await;
+    let _silent = served.send("GET", &format!("{EVENTS}?from=start"), &[]).await;
+    served.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(4), served.server).await.unwrap().unwrap().unwrap();
+    reading.ended().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_not_read_for() {
+    let served = Served::new().await;
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+    served.append("positions", 0, (0..300).map(|_| event(&large, 1)).collect()).await;
+    let mut silent = follow(&served, "?from=start", &[]).await;
+    silent.opened().await;
+    let mut reading = follow(&served, "?from=start", &[]).await;
+    for _ in 0..300 {
+        reading.next().await;
+    }
+    // The sockets' buffers take a few of the 300 records; the rest stays in the log.
+    let metrics = String::from_utf8(served.get("/metrics").await.body).unwrap();
+    let sent = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("millrace_http_live_records_total "))
+        .and_then(|count| count.parse::<u32>().ok())
+        .unwrap();
+    assert!((300..450).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
+async fn there_are_no_more_live_streams_than_the_limit() {
+    let served = Served::new().await;
+    let mut clients = Vec::new();
+    for _ in 0..millrace_query::MAX_LIVE_STREAMS {
+        let mut client = follow(&served, "", &[]).await;
+        client.opened().await;
+        clients.push(client);
+    }
+    let refused = served.get(EVENTS).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.detail(), "256 clients follow streams already; try again later");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // A client that goes makes room as soon as the server notices.
+    drop(clients);
+    let mut room = false;
+    while !room {
+        let mut client = follow(&served, "", &[]).await;
+        room = client.opened().await.starts_with("HTTP/1.1 200");
+    }
+}
