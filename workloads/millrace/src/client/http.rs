@@ -165,6 +165,8 @@ impl Client {
             .uri(path)
             .header(header::HOST, authority)
             .header(header::ACCEPT, accept)
+            // The API changes nothing for a request that a web page could make on its own.
+            .header(header::CONTENT_TYPE, "application/json")
             .body(Empty::<Bytes>::new())
             .map_err(|_| RequestError::Path(path.to_owned()))?;
         sender.send_request(request).await.map_err(|e| self.exchange(e))

@@ -72,6 +72,12 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FILE", requires = "mqtt_tls_cert")]
     mqtt_tls_key: Option<PathBuf>,
 
+    /// Most records that a task reads and commits at once. Results do not depend on it: more is
+    /// faster on long replays, fewer take less memory.
+    #[arg(long, value_name = "RECORDS", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch_records: u32,
+
     /// Compute everything that is recorded, fill the tables, and end. Nothing listens.
     #[arg(long, conflicts_with_all = ["simulate", "http_listen", "mqtt_listen"])]
     until_end: bool,
@@ -135,6 +141,7 @@ async fn serve(
         .zip(arguments.mqtt_tls_key)
         .map(|(certificate, key)| TlsFiles { certificate, key });
     let options = LiveOptions {
+        batch: batch(arguments.batch_records),
         http: arguments.http_listen,
         mqtt: MqttSettings {
             address: arguments.mqtt_listen,
@@ -177,6 +184,11 @@ async fn serve(
     Ok(())
 }
 
+/// What a task reads at once.
+fn batch(records: u32) -> ReadLimit {
+    ReadLimit { entries: records as usize, ..ReadLimit::default() }
+}
+
 /// An address at which this machine reaches what listens on all of its addresses.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut address = address;
@@ -195,11 +207,12 @@ async fn compute(
     shutdown: &CancellationToken,
     output: OutputFormat,
 ) -> Outcome {
+    let batch = batch(arguments.batch_records);
     let inputs: Vec<_> = arguments.input.into_iter().map(|Input(input)| input).collect();
     let (sender, receiver) = watch::channel(EndProgress::default());
     let showing = tokio::spawn(run_progress::show(receiver));
     let begin = tokio::time::Instant::now();
-    let result = until_end::run(&storage, &inputs, ReadLimit::default(), &sender, shutdown).await;
+    let result = until_end::run(&storage, &inputs, batch, &sender, shutdown).await;
     let fed = sender.borrow().fed;
     // Without a sender the display ends.
     drop(sender);

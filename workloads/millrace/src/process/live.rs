@@ -19,9 +19,11 @@ use millrace_ingest::IdleWatcher;
 use millrace_ingest::mqtt::MqttEndpoint;
 use millrace_ingest::mqtt::MqttSettings;
 use millrace_ingest::mqtt::StartMqttError;
+use millrace_ingest::mqtt::connect::MqttSubscriptions;
 use millrace_log::ReadLimit;
 use millrace_query::QueryState;
 use millrace_query::serve;
+use millrace_sinks::MqttSinks;
 use millrace_tables::sink::SinkContext;
 use millrace_tables::sink::TableSink;
 use millrace_tables::sink::run_table_sink;
@@ -44,6 +46,8 @@ const STOP_PATIENCE: Duration = Duration::from_millis(1100);
 /// Where a pipeline listens.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveOptions {
+    /// What a task reads at once.
+    pub(crate) batch: ReadLimit,
     /// Address of the HTTP port.
     pub(crate) http: SocketAddr,
     /// The MQTT endpoint.
@@ -139,7 +143,7 @@ impl Live {
 
         let (_, input_finished) = watch::channel(false);
         let engine_options =
-            EngineOptions { until_end: false, batch: ReadLimit::default(), input_finished };
+            EngineOptions { until_end: false, batch: options.batch, input_finished };
         let running = Engine::start(plan, log, observer, &engine_options, &engine.stop);
         engine.start("engine", running.join());
 
@@ -155,17 +159,22 @@ impl Live {
             MqttEndpoint::start(options.mqtt, acceptor.clone(), observer, ingest.stop.clone())
                 .await?;
         let mqtt_address = endpoint.address();
+        let publisher = Arc::new(endpoint.publisher());
+        let mqtt_sinks = MqttSinks::start(plan, log, Some(publisher), observer, &sinks.stop);
+        sinks.tasks.spawn(mqtt_sinks.closed());
 
         let state = QueryState::new(
             Arc::clone(plan),
             Arc::clone(log),
             Some(Arc::clone(&storage.tables)),
             Arc::clone(observer),
-            Arc::new(AcceptorReplayer::new(acceptor)),
+            Arc::new(AcceptorReplayer::new(acceptor.clone())),
             Some(mqtt_address.to_string()),
         );
         query.start("HTTP server", serve(listener, state, query.stop.clone()));
 
+        let subscriptions = MqttSubscriptions::start(plan, &acceptor, observer, &ingest.stop);
+        ingest.tasks.spawn(subscriptions.closed());
         let watcher = IdleWatcher::new(plan, log);
         let stop = ingest.stop.clone();
         ingest.tasks.spawn(async move { watcher.run(stop).await });
