@@ -19,7 +19,11 @@ pub(crate) fn bundle(manifest: &Path, out: &Path, sources: &[&str]) -> Result<Pa
         .map_err(|error| format!("its sources could not be copied: {error}"))?;
     install(&work)?;
     let vite = work.join("node_modules/vite/bin/vite.js");
-    run(&work, "node", [vite.as_os_str(), "build".as_ref(), "--logLevel".as_ref(), "warn".as_ref()])?;
+    run(
+        &work,
+        "node",
+        [vite.as_os_str(), "build".as_ref(), "--logLevel".as_ref(), "warn".as_ref()],
+    )?;
     let site = work.join("dist");
     if site.join("index.html").is_file() {
         Ok(site)
@@ -81,7 +85,16 @@ fn install(work: &Path) -> Result<(), String> {
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    let flags = ["ci", "--omit=dev", "--ignore-scripts", "--prefer-offline", "--loglevel=error"];
+    let flags = [
+        "ci",
+        "--omit=dev",
+        "--ignore-scripts",
+        "--prefer-offline",
+        "--loglevel=error",
+        // A machine without a network finds out soon, not after npm's default of minutes.
+        "--fetch-retries=1",
+        "--fetch-timeout=20000",
+    ];
     run(work, if cfg!(windows) { "npm.cmd" } else { "npm" }, flags)?;
     fs::write(stamp, lock).map_err(|error| format!("the installation could not be noted: {error}"))
 }

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What the bundle is made from; a change of anything else does not bundle again.
-const SOURCES: [&str; 5] = ["page", "package.json", "package-lock.json", ".npmrc", "vite.config.ts"];
+const SOURCES: [&str; 5] =
+    ["page", "package.json", "package-lock.json", ".npmrc", "vite.config.ts"];
 
 /// Environment variable that turns the fallback into a build error when it is `required`.
 const REQUIRE: &str = "MILLRACE_DASHBOARD";
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
         Err(reason) => {
             println!(
                 "cargo::warning=The dashboard is left out of this build: {reason}. Everything else \
-                 works. To include it: install Node {} or later with npm, then `touch \
-                 workloads/dashboard/package.json` and build again.",
+                 works. To include it: have Node {} or later, and npm with access to its registry; \
+                 then `touch workloads/dashboard/package.json` and build again.",
                 bundle::NODE_AT_LEAST
             );
             fallback(&manifest, &out)

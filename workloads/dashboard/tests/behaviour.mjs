@@ -86,6 +86,18 @@ await check("the theme is chosen by keyboard and kept", {}, async (page) => {
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
 });
 
+await check("an event is listed once, however often the connection was lost", {}, async (page, url) => {
+  await health(page, "ready");
+  await page.waitForSelector(".event", limit);
+  for (let i = 0; i < 3; i += 1) {
+    await fetch(`${url}mock/down?ms=300`, { method: "POST" });
+    await page.waitForTimeout(1500);
+  }
+  await health(page, "ready");
+  const texts = await page.locator(".event").evaluateAll((items) => items.map((item) => `${item.querySelector("time")?.dateTime} ${item.textContent}`));
+  assert.equal(new Set(texts).size, texts.length);
+});
+
 await check("nothing shifts while values change", {}, async (page) => {
   await page.waitForSelector(".event", limit);
   await page.waitForTimeout(2500);

@@ -11,7 +11,7 @@ import type { Pipeline, Status } from "./api/types";
 import { Feeder } from "./live/feeder";
 import { StatusWatch } from "./live/watch";
 import { Colours } from "./model/colour";
-import { bytes, duration } from "./model/format";
+import { bytes, duration, entityTitle } from "./model/format";
 import { Groups } from "./model/groups";
 import { gather, hasStartedOver } from "./model/status";
 import { Banner } from "./view/banner";
@@ -27,6 +27,8 @@ import { themeToggle } from "./view/theme";
 
 /** A hidden page gives its connections back after so long: other tabs may need them. */
 const HIDDEN_MS = 10_000;
+/** After an absence of so long the page begins anew with the recent past. */
+const ABSENT_MS = 60_000;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5000;
 
@@ -52,7 +54,7 @@ function run(pipeline: Pipeline): void {
   const colours = new Colours();
   const { map: mapView, board: boardView, feed: feedView } = pipeline.dashboard ?? {};
   const map = mapView ? new MapPanel(byId("map"), colours) : null;
-  const board = boardView ? new BoardPanel(byId("board"), boardView, colours) : null;
+  const board = boardView ? new BoardPanel(byId("board"), boardView, entityTitle(mapView?.entity ?? boardView.columns[0]?.entity ?? ""), colours) : null;
   const feed = feedView ? new FeedPanel(byId("feed"), colours) : null;
   const views = byId("views");
   setHidden(byId("map-panel"), map === null);
@@ -79,12 +81,15 @@ function run(pipeline: Pipeline): void {
   });
 
   let last: Status | null = null;
+  let lastAt = Date.now();
   let lost = false;
   const watch = new StatusWatch(
     (status) => {
       if (last && status.uptimeSeconds < last.uptimeSeconds) void checkRestart(pipeline, last, status);
       last = status;
-      if (lost) feeder.hurry();
+      if (Date.now() - lastAt > ABSENT_MS && !document.hidden) feeder.restart(pipeline, groups.streams);
+      else if (lost) feeder.hurry();
+      lastAt = Date.now();
       lost = false;
       const parts = gather(status.components);
       banner.show(status.ready ? "ready" : "notReady", status.reasons);
@@ -92,7 +97,7 @@ function run(pipeline: Pipeline): void {
       rates.update(status, parts, performance.now() / 1000);
       setText(byId("uptime"), `up ${duration(status.uptimeSeconds * 1000)}`);
       setText(byId("disk"), status.log ? `log ${bytes(status.log.diskBytes)}` : "");
-      setText(byId("skipped"), feeder.dropped > 0 ? `${feeder.dropped} records passed over: this page cannot follow` : "");
+      setText(byId("trouble"), troubleOf(feeder));
       dead.update(status).catch((error: unknown) => { console.warn("The dead letters could not be read.", error); });
     },
     () => {
@@ -102,7 +107,7 @@ function run(pipeline: Pipeline): void {
   );
   watch.ask();
   feeder.start(pipeline, groups.streams);
-  pauseWhenHidden(feeder, watch);
+  pauseWhenHidden(feeder, watch, () => { feeder.restart(pipeline, groups.streams); });
 
   const still = prefersStillness();
   const frame = (now: number): void => {
@@ -124,14 +129,22 @@ async function checkRestart(pipeline: Pipeline, before: Status, after: Status): 
   if (JSON.stringify(now) !== JSON.stringify(pipeline) || hasStartedOver(before, after)) location.reload();
 }
 
-function pauseWhenHidden(feeder: Feeder, watch: StatusWatch): void {
+function troubleOf(feeder: Feeder): string {
+  if (feeder.lost > 0) return `${feeder.lost} of the streams cannot be followed: trying again`;
+  return feeder.dropped > 0 ? `${feeder.dropped} records passed over: this page cannot follow` : "";
+}
+
+function pauseWhenHidden(feeder: Feeder, watch: StatusWatch, restart: () => void): void {
+  let since = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
     if (document.hidden) {
+      since = Date.now();
       timer = setTimeout(() => { feeder.pause(); }, HIDDEN_MS);
     } else {
-      feeder.resume();
+      if (Date.now() - since > ABSENT_MS) restart();
+      else feeder.resume();
       watch.ask();
     }
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { Feed, kindOf, MAX_ITEMS, mentions } from "../../page/src/model/feed";
-import { bytes, count, duration, rate } from "../../page/src/model/format";
+import { bytes, count, duration, entityTitle, rate } from "../../page/src/model/format";
 
 describe("the feed", () => {
   it("has the newest event first, and of equal times the later arrival", () => {
@@ -38,6 +38,13 @@ describe("the feed", () => {
       { text: "Car 4", entity: "4" },
       { text: ", not of Car 9.", entity: null },
     ]);
+  });
+});
+
+describe("the entities' title", () => {
+  it("comes from the path that names them", () => {
+    expect([".carIndex", ".device_id", ".entity", '."hover board"', ".id", "."].map(entityTitle))
+      .toEqual(["Car", "Device", "Entity", "Hover board", "Entity", "Entity"]);
   });
 });
 

@@ -3,6 +3,7 @@
 import type { Pipeline, StreamRecord } from "../api/types";
 import { Batch } from "./batch";
 import { openChannel } from "./channel";
+import { Cursor } from "./cursor";
 import { Follower } from "./follower";
 import { Poller } from "./poller";
 import { readTail } from "./tail";
@@ -29,7 +30,10 @@ export class Feeder {
   readonly #followers = new Map<string, Follower | Poller>();
   readonly #take: (stream: string, record: StreamRecord) => void;
   readonly #changed: () => void;
+  /** What each stream has handed on: no record is taken twice, however it comes. */
+  readonly #taken = new Map<string, Cursor>();
   #paused = false;
+  #generation = 0;
 
   constructor(take: (stream: string, record: StreamRecord) => void, changed: () => void) {
     this.#take = take;
@@ -40,8 +44,22 @@ export class Feeder {
   start(pipeline: Pipeline, streams: readonly string[]): void {
     streams.forEach((stream, index) => {
       const partitions = pipeline.streams.find(({ name }) => name === stream)?.partitions ?? 1;
-      void this.#begin(stream, partitions, index < MAX_CONNECTIONS, FIRST_RETRY_MS);
+      void this.#begin(stream, partitions, index < MAX_CONNECTIONS, FIRST_RETRY_MS, this.#generation);
     });
+  }
+
+  /** After a long absence: begins anew with the tails, instead of going through all between. */
+  restart(pipeline: Pipeline, streams: readonly string[]): void {
+    this.#generation += 1;
+    this.#paused = false;
+    for (const follower of this.#followers.values()) follower.pause();
+    this.#followers.clear();
+    this.start(pipeline, streams);
+  }
+
+  /** How many streams do not arrive at present. */
+  get lost(): number {
+    return [...this.#followers.values()].filter(({ state }) => state === "lost").length;
   }
 
   get dropped(): number {
@@ -52,7 +70,7 @@ export class Feeder {
   drain(): number {
     return this.#queue.drain(({ stream, data }) => {
       const record = typeof data === "string" ? parse(data) : data;
-      if (record) this.#take(stream, record);
+      if (record) this.#hand(stream, record);
     }, BUDGET_MS, () => performance.now());
   }
 
@@ -71,17 +89,27 @@ export class Feeder {
     for (const follower of this.#followers.values()) follower.hurry();
   }
 
-  async #begin(stream: string, partitions: number, live: boolean, wait: number): Promise<void> {
+  async #begin(stream: string, partitions: number, live: boolean, wait: number, generation: number): Promise<void> {
     try {
       const { records, cursor } = await readTail(stream, partitions, TAIL);
-      for (const record of records) this.#take(stream, record);
+      if (generation !== this.#generation) return;
+      for (const record of records) this.#hand(stream, record);
       const follower = live ? this.#follower(stream, cursor) : this.#poller(stream, partitions, cursor);
       this.#followers.set(stream, follower);
       if (!this.#paused) follower.start();
     } catch {
+      if (generation !== this.#generation) return;
       // The banner tells of a server that cannot be reached; the tail is asked for again.
-      setTimeout(() => void this.#begin(stream, partitions, live, Math.min(LONGEST_RETRY_MS, wait * 2)), wait);
+      setTimeout(() => void this.#begin(stream, partitions, live, Math.min(LONGEST_RETRY_MS, wait * 2), generation), wait);
     }
+  }
+
+  #hand(stream: string, record: StreamRecord): void {
+    let taken = this.#taken.get(stream);
+    if (!taken) this.#taken.set(stream, (taken = new Cursor()));
+    if (record.offset < (taken.get(record.partition) ?? 0)) return;
+    taken.set(record.partition, record.offset + 1);
+    this.#take(stream, record);
   }
 
   #poller(stream: string, partitions: number, cursor: string): Poller {

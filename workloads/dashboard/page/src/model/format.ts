@@ -1,4 +1,6 @@
-// Numbers and times for people, in fixed widths where they change often.
+// Numbers, times and names for people, in fixed widths where they change often.
+
+import { parsePath } from "./path";
 
 export function fixed(value: number, digits: number): string {
   return value.toFixed(Math.min(Math.max(0, digits), 12));
@@ -52,4 +54,13 @@ export function clock(ms: number): string {
 export function instant(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? "–" : date.toISOString();
+}
+
+/** What to call the entities that a path names: `Car` for `.carIndex`. */
+export function entityTitle(path: string): string {
+  const leaf = parsePath(path)?.filter((segment) => typeof segment === "string").at(-1) ?? "";
+  const words = leaf.replace(/(\p{Ll})(\p{Lu})/gu, "$1 $2").split(/[\s_-]+/).filter((word) => word !== "");
+  if (words.length > 1 && /^(index|id|no|number|key|name)$/i.test(words.at(-1) ?? "")) words.pop();
+  const title = words.join(" ").toLowerCase();
+  return title === "" || title === "id" ? "Entity" : title.charAt(0).toUpperCase() + title.slice(1);
 }

@@ -31,12 +31,12 @@ export class BoardPanel {
   #group: string | null = null;
   #drawnAt = 0;
 
-  constructor(host: HTMLElement, view: BoardView, colours: Colours) {
+  constructor(host: HTMLElement, view: BoardView, title: string, colours: Colours) {
     this.#columns = view.columns;
     this.#colours = colours;
     const [first] = view.columns;
     this.#placed = first !== undefined && (first.digits ?? 0) === 0 && (first.unit ?? "") === "";
-    const head = make("tr", {}, make("th", { class: "who", text: "Entity", attributes: { scope: "col" } }));
+    const head = make("tr", {}, make("th", { class: "who", text: title, attributes: { scope: "col" } }));
     for (const [index, { title, unit }] of view.columns.entries()) {
       if (index === 0 && this.#placed) {
         head.prepend(make("th", { class: "place", attributes: { scope: "col", "aria-label": title, title } }, make("span", { text: title.slice(0, 3) })));
