@@ -1,5 +1,7 @@
 //! Damaged files: whatever is damaged, the log says so, or everything is still there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,12 @@
 //! A full disk: the log refuses, keeps what it acknowledged, and goes on once there is space.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers fail as tests do"
+)]
+
 mod common;
 
 use std::path::Path;

@@ -1,6 +1,13 @@
 //! Killing the process at random moments: what was acknowledged is there, once and in order, and
 //! commits are whole.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers fail as tests do"
+)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Opening a folder: who may, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod common;
 
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! Retention by arrival time and by size.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod common;
 
 use std::path::Path;
@@ -36,7 +38,7 @@ async fn numbers(log: &EmbeddedLog, stream: &str) -> Vec<i64> {
 async fn records_older_than_the_time_go_and_readers_go_on_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
-    let minute = limited(Some(Duration::from_secs(60)), None);
+    let minute = limited(Some(Duration::from_mins(1)), None);
     log.ensure_streams(&[minute, stream("b", 1)]).await.unwrap();
     for number in 0..100 {
         let appends =

@@ -88,16 +88,19 @@ macro_rules! conformance_tests {
 }
 
 /// A stream's name.
+#[must_use]
 pub fn name(text: &str) -> StreamName {
     text.parse().unwrap()
 }
 
 /// A stream that keeps everything.
+#[must_use]
 pub fn stream(text: &str, partitions: Partition) -> StreamConfig {
     StreamConfig { name: name(text), partitions, retention: Retention::default() }
 }
 
 /// A record with a number as its event time, arrival time and value.
+#[must_use]
 pub fn record(key: &str, number: i64) -> Entry {
     let value = Bytes::from(number.to_string());
     Entry::Record(Record {
@@ -111,11 +114,13 @@ pub fn record(key: &str, number: i64) -> Entry {
 }
 
 /// A record to append.
+#[must_use]
 pub fn append(stream: &str, partition: Partition, key: &str, number: i64) -> Append {
     Append { stream: name(stream), partition, entry: record(key, number) }
 }
 
 /// An idle mark to append.
+#[must_use]
 pub fn idle(stream: &str, partition: Partition, watermark: i64) -> Append {
     let entry = Entry::Mark(Mark::Idle { watermark });
     Append { stream: name(stream), partition, entry }

@@ -66,12 +66,12 @@ pub async fn followers_see_the_end_move(factory: &dyn LogFactory) {
     let before = *end.borrow_and_update();
     assert_eq!(before, log.partition_info(&name("a"), 0).unwrap().end);
     let appender = log.clone();
-    let appended = tokio::spawn(async move { appender.append(vec![append("a", 0, "k", 1)]).await });
+    let task = tokio::spawn(async move { appender.append(vec![append("a", 0, "k", 1)]).await });
     end.changed().await.unwrap();
     let after = *end.borrow_and_update();
     assert!(after > before);
     assert_eq!(log.read(&name("a"), 0, before, NO_LIMIT).await.unwrap().entries.len(), 1);
-    appended.await.unwrap().unwrap();
+    task.await.unwrap().unwrap();
     log.append(vec![append("a", 1, "k", 1)]).await.unwrap();
     assert!(!end.has_changed().unwrap());
 }

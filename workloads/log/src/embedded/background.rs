@@ -24,7 +24,7 @@ pub(super) fn run(log: &Weak<EmbeddedLog>, stop: &Receiver<()>) {
         let Some(log) = log.upgrade() else { return };
         log.measure();
         ticks += 1;
-        if ticks % RETENTION_TICKS == 0
+        if ticks.is_multiple_of(RETENTION_TICKS)
             && let Err(error) = log.enforce_retention_blocking(now_ms())
         {
             warn!(message = "Failed to remove what is beyond the retention.", %error);

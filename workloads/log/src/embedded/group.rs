@@ -98,7 +98,7 @@ impl Group {
         entries: &[Append],
     ) -> Result<Vec<Offset>, AppendError> {
         let partitions = check_entries(streams, entries)?;
-        Ok(self.append_checked(partitions, entries))
+        Ok(self.append_checked(&partitions, entries))
     }
 
     /// Stages a task's commit, all or none. The claim has been checked.
@@ -125,7 +125,7 @@ impl Group {
             let key = keys::position(&claim.task, &position.stream, position.partition);
             self.put(key, saved::encode(&SavedPosition::from(position)));
         }
-        Ok(self.append_checked(partitions, &commit.outputs))
+        Ok(self.append_checked(&partitions, &commit.outputs))
     }
 
     /// Stages a piece of bookkeeping; of several for one key the last counts.
@@ -198,7 +198,7 @@ impl Group {
 
     fn append_checked(
         &mut self,
-        partitions: Vec<Arc<PartitionState>>,
+        partitions: &[Arc<PartitionState>],
         entries: &[Append],
     ) -> Vec<Offset> {
         let mut offsets = Vec::with_capacity(entries.len());

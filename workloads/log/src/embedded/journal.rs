@@ -62,12 +62,12 @@ pub(super) fn verify(folder: &Path, acknowledged: u64) -> Result<Option<u64>, Jo
                 }
                 Next::End => break,
                 Next::Broken { group } => {
-                    let lost = match (&last, group) {
+                    let is_acknowledged = match (&last, group) {
                         (Some(last), _) => last.group < acknowledged,
                         (None, Some(group)) => group <= acknowledged,
                         (None, None) => true,
                     };
-                    if lost || !is_active {
+                    if is_acknowledged || !is_active {
                         return Err(damaged(path, at));
                     }
                     cut(path, at)?;

@@ -1,5 +1,6 @@
 //! Reads what an opened database says of itself and checks that it is whole.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,23 +88,18 @@ fn load_partition(
 /// Sorts fjall's reasons into damage and everything else.
 pub(super) fn storage_error(folder: &Path, error: fjall::Error) -> OpenLogError {
     let is_damage = match &error {
-        fjall::Error::JournalRecovery(_)
-        | fjall::Error::InvalidVersion(_)
-        | fjall::Error::InvalidTrailer
-        | fjall::Error::InvalidTag(_)
-        | fjall::Error::Decompress(_)
-        | fjall::Error::Unrecoverable => true,
         fjall::Error::Storage(fjall::LsmError::Io(source)) | fjall::Error::Io(source) => {
+            // A file that fjall expects is missing, too short, or says impossible things.
             matches!(
                 source.kind(),
-                std::io::ErrorKind::UnexpectedEof
-                    | std::io::ErrorKind::InvalidData
-                    | std::io::ErrorKind::InvalidInput
-                    | std::io::ErrorKind::NotFound
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::InvalidData
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::NotFound
             )
         }
-        fjall::Error::Storage(_) => true,
-        _ => false,
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted | fjall::Error::Locked => false,
+        _ => true,
     };
     if is_damage {
         let what = format!("{}: {error}", database_folder(folder).display());

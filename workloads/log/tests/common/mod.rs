@@ -1,5 +1,6 @@
 //! What the tests of the embedded log share.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::path::Path;
