@@ -251,6 +251,8 @@ async fn a_broker_by_tls_is_trusted_by_its_ca_file_and_told_user_and_password() 
     let make = [
         "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        // A certificate that may sign others is no server certificate to rustls.
+        "-addext", "basicConstraints=critical,CA:FALSE",
         "-keyout", "key.pem", "-out", "cert.pem",
     ];
     run(files.path(), "openssl", &make).await;

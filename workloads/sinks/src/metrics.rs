@@ -1,0 +1,53 @@
+//! Counters of what sinks send.
+
+use millrace_observe::Observer;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    sink: String,
+    result: &'static str,
+}
+
+/// Counters of all sinks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    messages: Family<Labels, Counter>,
+}
+
+/// Counters of one sink.
+#[derive(Debug, Clone)]
+pub(crate) struct SinkMetrics {
+    pub(crate) sent: Counter,
+    pub(crate) skipped: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) retried: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(observer: &Observer) -> Self {
+        let metrics = Self::default();
+        observer.register(
+            "sink_messages",
+            "Records by sink and by what became of them: sent, skipped by a program, refused \
+             (a dead letter), or retried since they were not confirmed",
+            metrics.messages.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn sink(&self, sink: &str) -> SinkMetrics {
+        let result = |result| {
+            let labels = Labels { sink: sink.to_owned(), result };
+            self.messages.get_or_create(&labels).clone()
+        };
+        SinkMetrics {
+            sent: result("sent"),
+            skipped: result("skipped"),
+            refused: result("refused"),
+            retried: result("retried"),
+        }
+    }
+}
