@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { Feed, kindOf, MAX_ITEMS, mentions } from "../../page/src/model/feed";
-import { bytes, count, duration, entityTitle, rate } from "../../page/src/model/format";
+import { bytes, count, duration, entityTitle, rate, stopwatch } from "../../page/src/model/format";
 
 describe("the feed", () => {
   it("has the newest event first, and of equal times the later arrival", () => {
@@ -49,6 +49,11 @@ describe("the entities' title", () => {
 });
 
 describe("figures", () => {
+  it("read like a stopwatch from a minute on", () => {
+    expect([stopwatch(234, 0), stopwatch(1.25, 1), stopwatch(60_000, 0), stopwatch(94_120, 0)])
+      .toEqual(["234 ms", "1.3 ms", "1:00.000", "1:34.120"]);
+  });
+
   it("are short", () => {
     expect([rate(0), rate(0.25), rate(30.4), rate(12_345), rate(150_000)]).toEqual(["0", "0.3", "30", "12.3k", "150k"]);
     expect([count(72), count(4206), count(123_456), count(45_600_000)]).toEqual(["72", "4\u202f206", "123k", "45.6M"]);

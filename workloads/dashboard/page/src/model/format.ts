@@ -43,6 +43,14 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 1440)} d`;
 }
 
+/** A measured time, from milliseconds: as on a stopwatch from a minute on. */
+export function stopwatch(ms: number, digits: number): string {
+  const whole = Math.round(ms);
+  if (whole < 60_000) return `${fixed(ms, digits)} ms`;
+  const seconds = ((whole % 60_000) / 1000).toFixed(3).padStart(6, "0");
+  return `${Math.floor(whole / 60_000)}:${seconds}`;
+}
+
 /** The time of day in the viewer's zone, 24 hours. */
 export function clock(ms: number): string {
   const date = new Date(ms);

@@ -3,7 +3,7 @@
 import type { BoardColumn, BoardView } from "../api/types";
 import type { Cell, Row } from "../model/board";
 import type { Colours } from "../model/colour";
-import { fixed } from "../model/format";
+import { fixed, stopwatch } from "../model/format";
 import type { Group } from "../model/groups";
 import { make, prefersStillness, setHidden, setText } from "./dom";
 
@@ -43,7 +43,7 @@ export class BoardPanel {
         continue;
       }
       const cell = make("th", { text: title, attributes: { scope: "col" } });
-      if (unit !== undefined && unit !== null && unit !== "") cell.append(" ", make("span", { class: "unit", text: unit }));
+      if (unit !== undefined && unit !== null && unit !== "" && unit !== "ms") cell.append(" ", make("span", { class: "unit", text: unit }));
       head.append(cell);
     }
     const table = make("table", { class: "board" }, make("thead", {}, head), this.#body);
@@ -71,7 +71,7 @@ export class BoardPanel {
     const line = this.#line(entity);
     this.#columns.forEach((column, index) => {
       const cell = line.cells[index];
-      if (cell) setText(cell, textOf(cells[index], column.digits ?? 0));
+      if (cell) setText(cell, textOf(cells[index], column));
     });
     const visible = moved !== null && now - moved.at < MARK_MS;
     const mark = visible ? (moved.by < 0 ? "up" : "down") : "";
@@ -122,7 +122,8 @@ export class BoardPanel {
   }
 }
 
-function textOf(cell: Cell | undefined, digits: number): string {
+function textOf(cell: Cell | undefined, { unit, digits }: BoardColumn): string {
   if (cell === undefined) return "–";
-  return typeof cell === "number" ? fixed(cell, digits) : cell;
+  if (typeof cell === "string") return cell;
+  return unit === "ms" ? stopwatch(cell, digits ?? 0) : fixed(cell, digits ?? 0);
 }

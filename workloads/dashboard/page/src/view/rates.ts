@@ -31,7 +31,7 @@ export class RatesPanel {
   readonly #partBody: HTMLElement;
 
   constructor(streams: HTMLElement, parts: HTMLElement) {
-    this.#streamBody = table(streams, "figures streams", ["Stream", "Last 2 min", "Per second", "Records"]);
+    this.#streamBody = table(streams, "figures streams", ["Stream", "Last 2 min", "Rate/s", "Records"]);
     this.#partBody = table(parts, "figures parts", ["Part", "State", "Lag", "Behind"]);
   }
 
