@@ -364,6 +364,24 @@ async fn a_sink_that_was_taken_over_stops_and_writes_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_position_beyond_the_end_of_the_log_is_refused() {
+    let bench = Bench::new().await;
+    let partition = SinkPartition {
+        sink: "cars".into(),
+        generation: 0,
+        stream: name("coordinates"),
+        partition: 1,
+    };
+    let (claim, _) = bench.tables.claim(&partition).await.unwrap();
+    bench.tables.commit(&claim, "cars", &[], 0, 500).await.unwrap();
+    let stopped = bench.drain(bench.tables.clone()).await.unwrap_err();
+    assert!(matches!(stopped, RunSinkError::AnotherLog { position: 500, end: 0, .. }));
+    let reasons = bench.observer.not_ready();
+    assert_eq!(reasons.len(), 1);
+    assert!(reasons[0].starts_with("sink cars on coordinates partition 1 has failed: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_at_any_moment_and_starting_again_writes_every_row_once() {
     let bench = Bench::new().await;
     for chunk in 0..10 {

@@ -1,5 +1,6 @@
 //! Why a table sink stopped for good.
 
+use millrace_core::Offset;
 use millrace_log::CommitTaskError;
 use millrace_log::ReadError;
 
@@ -16,6 +17,18 @@ pub enum RunSinkError {
         /// Why not.
         #[source]
         source: ReadError,
+    },
+    /// The position in the database is of a log that is gone.
+    #[error(
+        "sink `{sink}` has read up to {position}, and its stream ends at {end}: the log is another one. Restore the log, or raise the sink's `generation` to fill a new table"
+    )]
+    AnotherLog {
+        /// The sink.
+        sink: String,
+        /// How far it has read.
+        position: Offset,
+        /// The stream's end.
+        end: Offset,
     },
     /// A dead letter cannot be stored.
     #[error("sink `{sink}` cannot store a dead letter")]
@@ -44,4 +57,16 @@ pub enum RunSinkError {
         #[source]
         source: tokio::task::JoinError,
     },
+}
+
+/// An error and its causes in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

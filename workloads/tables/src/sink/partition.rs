@@ -4,14 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_core::DeadLetter;
-use millrace_core::EventId;
 use millrace_core::Offset;
 use millrace_core::Partition;
 use millrace_core::Record;
-use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
-use millrace_core::key::partition_of;
-use millrace_log::Append;
 use millrace_log::ClaimTaskError;
 use millrace_log::CommitTaskError;
 use millrace_log::Entry;
@@ -36,6 +32,9 @@ use super::RunSinkError;
 use super::SinkContext;
 use super::SinkInput;
 use super::TableSink;
+use super::dead_letters::appends;
+use super::dead_letters::dead_letter;
+use super::error::with_causes;
 use super::metrics::SinkLabels;
 use crate::CommitError;
 use crate::Row;
@@ -155,7 +154,7 @@ impl PartitionReader {
             .follow(&self.input.stream, self.partition)
             .map_err(|source| self.unreadable(source))?;
         let claims = self.claim().await?;
-        self.report_gap();
+        self.check_position()?;
         let mut entries = BATCH_ENTRIES;
         loop {
             // Asked before the read: what was appended before upstream finished is then read.
@@ -227,12 +226,22 @@ impl PartitionReader {
         }
     }
 
-    /// Says so where retention has removed what was never read.
-    fn report_gap(&self) {
-        let Ok(info) = self.context.log.partition_info(&self.input.stream, self.partition) else {
-            return;
-        };
-        if info.start > self.position {
+    /// Refuses a position that is not of this log, and says so where retention has removed what
+    /// was never read.
+    fn check_position(&self) -> Result<(), Stop> {
+        let info = self
+            .context
+            .log
+            .partition_info(&self.input.stream, self.partition)
+            .map_err(|source| self.unreadable(source))?;
+        if self.position > info.end {
+            return Err(Stop::Failed(RunSinkError::AnotherLog {
+                sink: self.sink.name.clone(),
+                position: self.position,
+                end: info.end,
+            }));
+        }
+        if self.position < info.start {
             warn!(
                 message = "The stream's retention has removed entries that the table never got.",
                 sink = self.sink.name,
@@ -242,6 +251,7 @@ impl PartitionReader {
                 to = info.start
             );
         }
+        Ok(())
     }
 
     async fn read(&mut self, entries: usize) -> Result<ReadBatch, Stop> {
@@ -364,22 +374,12 @@ impl PartitionReader {
     }
 
     fn dead_letter(&self, offset: Offset, record: Record, reason: String) -> DeadLetter {
-        let stage = format!("sink/{}", self.sink.name);
-        DeadLetter {
-            id: EventId::of_dead_letter(&stage, record.id.as_bytes(), &record.value),
-            stage,
-            reason,
-            context: String::new(),
-            source: Some(SourcePosition {
-                stream: self.input.stream.as_str().to_owned(),
-                partition: self.partition,
-                offset,
-            }),
-            key: record.key,
-            event_time: record.event_time,
-            ingest_time: record.ingest_time,
-            original: record.value,
-        }
+        let source = SourcePosition {
+            stream: self.input.stream.as_str().to_owned(),
+            partition: self.partition,
+            offset,
+        };
+        dead_letter(&self.sink.name, source, record, reason)
     }
 
     /// Appends dead letters, together with how far they reach.
@@ -390,14 +390,7 @@ impl PartitionReader {
         positions: Vec<InputPosition>,
     ) -> Result<(), Stop> {
         let count = letters.len() as u64;
-        let outputs: Vec<Append> = letters
-            .into_iter()
-            .map(|letter| Append {
-                stream: StreamName::dead_letters(),
-                partition: partition_of(&letter.key, self.sink.dead_letter_partitions),
-                entry: Entry::Record(letter.into_record()),
-            })
-            .collect();
+        let outputs = appends(letters, self.sink.dead_letter_partitions);
         let commit = TaskCommit { outputs, state: Vec::new(), positions };
         loop {
             match self.context.log.commit_task(&claims.log, commit.clone()).await {
@@ -465,16 +458,4 @@ async fn finishing(upstream_finished: &mut Option<watch::Receiver<bool>>) {
         return;
     }
     std::future::pending::<()>().await;
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
