@@ -4,20 +4,20 @@
 //!
 //! - `lock`: held by the process that has the log open, which it names.
 //! - `format`: the version of everything below, in decimal digits.
-//! - `acknowledged`: the number of the last durable group, see [`acknowledged`].
+//! - `acknowledged`: the number of the last durable group, see `acknowledged`.
 //! - `database/`: the fjall database, with these keyspaces:
-//!   - `<stream>/<partition>`, one for each partition: chunks of entries (see [`chunk`]) under the
+//!   - `<stream>/<partition>`, one for each partition: chunks of entries (see `chunk`) under the
 //!     big-endian offset of their first entry. Keys only grow, so tables never overlap and are
 //!     never rewritten, and retention deletes whole tables.
-//!   - `meta`: bookkeeping (see [`keys`] and [`saved`]): the number of the last group, streams,
+//!   - `meta`: bookkeeping (see `keys` and `saved`): the number of the last group, streams,
 //!     each partition's extent and times, offsets of consumer groups, epochs and positions of tasks.
 //!   - `state`: the states of tasks under (task, store, key).
 //!
 //! # Writing
 //!
-//! A single thread, see [`writer`], writes groups: all that waits goes into one batch of the
+//! A single thread, see `writer`, writes groups: all that waits goes into one batch of the
 //! journal and is synced once. The first item of a batch is the group's number, which grows by
-//! one; so a gap in the journals is noticed at start, see [`journal`].
+//! one; so a gap in the journals is noticed at start, see `journal`.
 
 mod acknowledged;
 mod background;
