@@ -60,7 +60,9 @@ export class RatesPanel {
       line.row.title = part.reason ?? "";
       const reads = part.kind === "task" || part.kind === "sink";
       setText(line.lag, reads ? count(Math.max(0, part.lag)) : "");
-      const behind = newest === null || part.watermark === null ? null : newest - part.watermark;
+      // A sink that has all there is stands at its last record, however long ago that was.
+      const idle = part.kind === "sink" && part.lag <= 0;
+      const behind = newest === null || part.watermark === null || idle ? null : newest - part.watermark;
       setText(line.behind, behind === null ? "" : duration(behind));
     }
     forget(this.#parts, new Set(parts.map(idOf)));
