@@ -4,6 +4,7 @@
 //! schema, and does no I/O.
 
 mod build;
+mod display;
 mod error;
 pub mod model;
 pub mod program;

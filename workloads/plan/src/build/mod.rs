@@ -18,6 +18,8 @@ mod topics;
 
 use millrace_api::TelemetryPipeline;
 
+pub(crate) use self::fingerprint::kind as operation_kind;
+
 use self::checks::Checks;
 use self::graph::Graph;
 use crate::error::PlanError;

@@ -1,0 +1,177 @@
+//! The plan as people and programs read it: as text, and as JSON.
+
+use std::fmt;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::build::operation_kind;
+use crate::model::IngestSource;
+use crate::model::OperatorInput;
+use crate::model::OperatorPlan;
+use crate::model::Plan;
+use crate::model::SinkPlan;
+use crate::model::SinkTarget;
+use crate::model::StreamOrigin;
+use crate::model::StreamPlan;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pipeline {}", self.pipeline)?;
+        writeln!(f, "\nstreams")?;
+        for stream in &self.streams {
+            writeln!(f, "  {}", stream_line(stream))?;
+        }
+        if !self.ingest.is_empty() {
+            writeln!(f, "\ningest")?;
+        }
+        for ingest in &self.ingest {
+            let (how, topics) = match &ingest.source {
+                IngestSource::MqttListen(listen) => ("own endpoint".to_owned(), &listen.topics),
+                IngestSource::MqttConnect(connect) => (connect.broker.url.clone(), &connect.topics),
+            };
+            writeln!(f, "  {}: {} at {how} → {}", ingest.name, topics.join(", "), ingest.to)?;
+        }
+        for stage in &self.stages {
+            let inputs = stage.inputs.iter().map(ToString::to_string).collect::<Vec<_>>();
+            writeln!(
+                f,
+                "\nstage {}: reads {}, {}",
+                stage.name,
+                inputs.join(", "),
+                counted(stage.partitions, "task")
+            )?;
+            for operator in &stage.operators {
+                writeln!(f, "  {}", operator_line(operator, &stage.operators))?;
+            }
+        }
+        if !self.sinks.is_empty() {
+            writeln!(f, "\nsinks")?;
+        }
+        for sink in &self.sinks {
+            writeln!(f, "  {}", sink_line(sink))?;
+        }
+        Ok(())
+    }
+}
+
+fn stream_line(stream: &StreamPlan) -> String {
+    let mut line = format!("{}: {}", stream.name, counted(stream.partitions, "partition"));
+    match &stream.origin {
+        StreamOrigin::Ingested(ingested) => {
+            line += &format!(", key {}", joined(&ingested.key));
+        }
+        StreamOrigin::Derived { processor, .. } if *processor != *stream.name.as_str() => {
+            line += &format!(", written by {processor}");
+        }
+        StreamOrigin::Derived { .. } => line.push_str(", derived"),
+        StreamOrigin::DeadLetters => line.push_str(", what could not be processed"),
+    }
+    if stream.generation > 0 {
+        line += &format!(", generation {}", stream.generation);
+    }
+    line
+}
+
+fn operator_line(operator: &OperatorPlan, stage: &[OperatorPlan]) -> String {
+    let inputs = operator.inputs.iter().map(|input| input_name(input, stage)).collect::<Vec<_>>();
+    let mut line =
+        format!("{} {} ← {}", operation_kind(&operator.operation), operator.name, inputs.join(", "));
+    if !operator.key.is_empty() {
+        line += &format!(", key {}", joined(&operator.key));
+    }
+    if let Some(output) = &operator.output {
+        line += &format!(" → {output}");
+    }
+    line
+}
+
+fn sink_line(sink: &SinkPlan) -> String {
+    let from = sink.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let target = match &sink.target {
+        SinkTarget::Mqtt(mqtt) => match &mqtt.broker {
+            None => "mqtt at own endpoint".to_owned(),
+            Some(broker) => format!("mqtt at {}", broker.url),
+        },
+        SinkTarget::Table(table) if table.primary_key.is_empty() => {
+            format!("table {}", table.name)
+        }
+        SinkTarget::Table(table) => {
+            format!("table {} ({})", table.name, table.primary_key.join(", "))
+        }
+    };
+    format!("{}: {from} → {target}", sink.name)
+}
+
+fn input_name(input: &OperatorInput, stage: &[OperatorPlan]) -> String {
+    match input {
+        OperatorInput::Stream(name) => name.to_string(),
+        OperatorInput::Operator(index) => {
+            stage.get(*index).map(|operator| operator.name.clone()).unwrap_or_default()
+        }
+    }
+}
+
+fn joined(paths: &[millrace_core::FieldPath]) -> String {
+    let paths = paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    format!("[{}]", paths.join(", "))
+}
+
+fn counted(number: i32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+impl Plan {
+    /// The plan as JSON, for programs.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "pipeline": self.pipeline,
+            "streams": self.streams.iter().map(stream_json).collect::<Vec<_>>(),
+            "ingest": self.ingest.iter().map(|ingest| json!({
+                "name": ingest.name,
+                "to": ingest.to,
+                "topics": match &ingest.source {
+                    IngestSource::MqttListen(listen) => &listen.topics,
+                    IngestSource::MqttConnect(connect) => &connect.topics,
+                },
+            })).collect::<Vec<_>>(),
+            "stages": self.stages.iter().map(|stage| json!({
+                "name": stage.name,
+                "inputs": stage.inputs,
+                "tasks": stage.partitions,
+                "operators": stage.operators.iter().map(|operator| json!({
+                    "name": operator.name,
+                    "kind": operation_kind(&operator.operation),
+                    "from": operator.inputs.iter().map(|input| input_name(input, &stage.operators)).collect::<Vec<_>>(),
+                    "key": operator.key.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "output": operator.output,
+                    "generation": operator.generation,
+                    "fingerprint": operator.fingerprint,
+                })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "sinks": self.sinks.iter().map(|sink| json!({
+                "name": sink.name,
+                "from": sink.from,
+                "generation": sink.generation,
+                "table": match &sink.target {
+                    SinkTarget::Table(table) => Some(&table.name),
+                    SinkTarget::Mqtt(_) => None,
+                },
+            })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn stream_json(stream: &StreamPlan) -> Value {
+    json!({
+        "name": stream.name,
+        "kind": match stream.origin {
+            StreamOrigin::Ingested(_) => "ingested",
+            StreamOrigin::Derived { .. } => "derived",
+            StreamOrigin::DeadLetters => "deadLetters",
+        },
+        "partitions": stream.partitions,
+        "generation": stream.generation,
+    })
+}
