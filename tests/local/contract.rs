@@ -4,9 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::Read as _;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Lines;
 use std::path::Path;
 use std::process::Child;
+use std::process::ChildStdout;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,50 +37,43 @@ fn publish(pipeline: &mut Pipeline, topic: &str, payload: &str) {
 
 fn coordinates(time: i64, car: i64, lat: &str, long: &str) -> String {
     // Written by hand: all 17 digits go over the wire as they are.
-    format!(
-        r#"{{"carIndex":{car},"location":{{"long":{long},"lat":{lat}}},"timestamp":{time}}}"#
-    )
+    format!(r#"{{"carIndex":{car},"location":{{"long":{long},"lat":{lat}}},"timestamp":{time}}}"#)
 }
 
-/// A subscriber that ends after so many messages; it has subscribed when this returns.
-fn subscribe(pipeline: &mut Pipeline, topics: &[&str], count: usize) -> Child {
+/// An outside subscriber, and what it prints.
+struct Subscriber {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// Starts a subscriber that ends after so many messages; it has subscribed when this returns.
+fn subscribe(pipeline: &mut Pipeline, topics: &[&str], count: usize) -> Subscriber {
     let address = pipeline.mqtt();
     let (host, port) = address.split_once(':').unwrap();
     let mut command = Command::new("mosquitto_sub");
-    command.args(["-h", host, "-p", port, "-q", "1", "-v", "-W", "60", "-C", &count.to_string()]);
+    command.args(["-d", "-h", host, "-p", port, "-q", "1", "-v", "-W", "60"]);
+    command.args(["-C", &count.to_string()]);
     for topic in topics {
         command.args(["-t", topic]);
     }
-    let before = subscriptions(pipeline);
-    let child = command.stdout(Stdio::piped()).spawn().unwrap();
-    pipeline.until("the subscriber is there", |_| true);
-    let wanted = before + topics.len() as u64;
-    let http = pipeline.http();
-    pipeline.until("the subscriber has subscribed", |_| count_of(&http) >= wanted);
-    child
-}
-
-fn subscriptions(pipeline: &mut Pipeline) -> u64 {
-    count_of(&pipeline.http())
-}
-
-fn count_of(http: &str) -> u64 {
-    let (_, metrics) = support::process::get(http, "/metrics").unwrap();
-    metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("millrace_mqtt_subscriptions "))
-        .map_or(0, |number| number.parse().unwrap())
+    let mut process = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mosquitto_sub is installed (Debian: mosquitto-clients)");
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    lines.by_ref().map(Result::unwrap).find(|line| line.contains("SUBACK")).unwrap();
+    Subscriber { process, lines }
 }
 
 /// Topic and message of everything a subscriber got, once it has ended.
-fn received(mut subscriber: Child) -> Vec<(String, Value)> {
-    let mut text = String::new();
-    subscriber.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    assert!(subscriber.wait().unwrap().success(), "not everything came:\n{text}");
-    text.lines()
-        .map(|line| {
-            let (topic, message) = line.split_once(' ').unwrap();
-            (topic.to_owned(), serde_json::from_str(message).unwrap())
+fn received(mut subscriber: Subscriber) -> Vec<(String, Value)> {
+    let lines: Vec<String> = subscriber.lines.map(Result::unwrap).collect();
+    assert!(subscriber.process.wait().unwrap().success(), "not everything came: {lines:#?}");
+    lines
+        .iter()
+        .filter_map(|line| {
+            let (topic, message) = line.split_once(' ')?;
+            Some((topic.to_owned(), serde_json::from_str(message).ok()?))
         })
         .collect()
 }
@@ -88,10 +84,30 @@ fn the_golden_speeds_come_out_on_car_status() {
     let mut pipeline = Pipeline::start(&example(), folder.path(), &[]);
     // Milliseconds, from, to, miles per hour.
     let golden = [
-        (205, ("52.06885015666453", "-1.0227506693058277"), ("52.06899250777391", "-1.022576453662667"), 216.141_445_834),
-        (201, ("52.06786406260594", "-1.0239574561135762"), ("52.06792886633373", "-1.0238781510887842"), 100.352_766_081),
-        (201, ("52.068903120291246", "-1.0226858502212455"), ("52.06905479305401", "-1.0225002257078422"), 234.878_310_675),
-        (201, ("52.07640151591944", "-1.0184079172947025"), ("52.07649426484038", "-1.0185149430328098"), 140.711_339_147),
+        (
+            205,
+            ("52.06885015666453", "-1.0227506693058277"),
+            ("52.06899250777391", "-1.022576453662667"),
+            216.141_445_834,
+        ),
+        (
+            201,
+            ("52.06786406260594", "-1.0239574561135762"),
+            ("52.06792886633373", "-1.0238781510887842"),
+            100.352_766_081,
+        ),
+        (
+            201,
+            ("52.068903120291246", "-1.0226858502212455"),
+            ("52.06905479305401", "-1.0225002257078422"),
+            234.878_310_675,
+        ),
+        (
+            201,
+            ("52.07640151591944", "-1.0184079172947025"),
+            ("52.07649426484038", "-1.0185149430328098"),
+            140.711_339_147,
+        ),
     ];
     // Four positions at first, four speeds, and what changes of the order.
     let subscriber = subscribe(&mut pipeline, &["carStatus"], 8);

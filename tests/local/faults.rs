@@ -48,9 +48,15 @@ fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_and_the_reason() {
         (b"not JSON".to_vec(), "JSON"),
         (b"\xff\xfe\x00".to_vec(), "UTF-8"),
         (br#"{"timestamp":1541693114862}"#.to_vec(), "carIndex"),
-        (br#"{"timestamp":"now","carIndex":1,"location":{"lat":1,"long":1}}"#.to_vec(), "timestamp"),
+        (
+            br#"{"timestamp":"now","carIndex":1,"location":{"lat":1,"long":1}}"#.to_vec(),
+            "timestamp",
+        ),
         (coordinates(time, 1, 91.0), "lat"),
-        (br#"{"timestamp":1541693114862,"carIndex":1,"location":{"lat":NaN,"long":1}}"#.to_vec(), "JSON"),
+        (
+            br#"{"timestamp":1541693114862,"carIndex":1,"location":{"lat":NaN,"long":1}}"#.to_vec(),
+            "JSON",
+        ),
         (coordinates(year_3000, 1, 52.0), "ahead"),
         (vec![b'['; 100_000], "JSON"),
         (vec![b' '; 10 << 20], "1048576"),
@@ -101,7 +107,7 @@ fn ten_thousand_cars_cost_bounded_memory_and_those_beyond_the_limit_are_dead_let
     let letters = &outputs["stream dead-letters"];
     // The order of a race has at most 1,000 entities.
     assert_eq!(letters.len(), 9000);
-    assert_eq!(outputs["stream positions"].len(), 1000);
+    assert_eq!(outputs["stream standings"].len(), 1000);
 }
 
 /// A small file system of its own, unmounted at the end.
@@ -121,7 +127,8 @@ impl SmallDisk {
     }
 
     fn read_only(&self) {
-        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap();
+        let status =
+            Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).status().unwrap();
         assert!(status.success());
     }
 }
@@ -140,8 +147,11 @@ fn a_full_disk_holds_confirmations_says_so_and_goes_on_when_there_is_room() {
     publish(&mut pipeline, &[coordinates(1_541_693_114_862, 0, 52.0)]);
     // All that is left of the disk, until nothing more fits.
     let ballast = disk.0.join("ballast");
-    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k", "status=none"])
-        .arg(format!("of={}", ballast.display())).status().unwrap();
+    let _ = Command::new("dd")
+        .args(["if=/dev/zero", "bs=64k", "status=none"])
+        .arg(format!("of={}", ballast.display()))
+        .status()
+        .unwrap();
     let address = pipeline.mqtt();
     let http = pipeline.http();
     let sender = std::thread::spawn(move || {

@@ -113,7 +113,7 @@ fn kills_change_nothing_in_order() {
     let resource = race::resource(folder.path(), &[PATIENT]);
     let messages = race::messages(1, Duration::from_mins(5));
     let expected = replay(&resource, &messages, &[], 0);
-    let positions = expected["stream positions"].len();
+    let positions = expected["stream standings"].len();
     assert!(positions > 6, "someone is overtaken in {positions} changes of position");
     let run = replay(&resource, &messages, &[], setting("MILLRACE_KILLS", 50));
     content::assert_equal(&run, &expected);

@@ -16,14 +16,14 @@ use millrace_tables::export;
 use millrace_tables::sqlite::SqliteStore;
 
 /// The plan of a resource file.
-pub fn plan(resource: &Path) -> Plan {
+pub(crate) fn plan(resource: &Path) -> Plan {
     let text = std::fs::read_to_string(resource).unwrap();
     let pipelines = millrace_api::load(&text, &resource.display().to_string()).unwrap();
     millrace_plan::plan(&pipelines[0]).unwrap()
 }
 
 /// The records of a stream as lines of key, event time, id and value, sorted.
-pub async fn stream(log: &dyn Log, name: &StreamName, partitions: i32) -> Vec<String> {
+pub(crate) async fn stream(log: &dyn Log, name: &StreamName, partitions: i32) -> Vec<String> {
     let mut lines = Vec::new();
     for partition in 0..partitions {
         let mut from = 0;
@@ -52,7 +52,7 @@ pub async fn stream(log: &dyn Log, name: &StreamName, partitions: i32) -> Vec<St
 
 /// Every output of a pipeline: streams that processors write, dead letters and tables. What
 /// clients wrote is no output.
-pub fn outputs(resource: &Path, folder: &Path) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn outputs(resource: &Path, folder: &Path) -> BTreeMap<String, Vec<String>> {
     let plan = plan(resource);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -81,7 +81,7 @@ pub fn outputs(resource: &Path, folder: &Path) -> BTreeMap<String, Vec<String>> 
 }
 
 /// Fails with the first difference between two runs' outputs.
-pub fn assert_equal(
+pub(crate) fn assert_equal(
     run: &BTreeMap<String, Vec<String>>,
     expected: &BTreeMap<String, Vec<String>>,
 ) {

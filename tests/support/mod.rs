@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of this")]
 
-pub mod content;
-pub mod mqtt;
-pub mod process;
-pub mod race;
+pub(crate) mod content;
+pub(crate) mod mqtt;
+pub(crate) mod process;
+pub(crate) mod race;

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// A connection of one publisher.
-pub struct Publisher {
+pub(crate) struct Publisher {
     stream: TcpStream,
     next_id: u16,
     unconfirmed: VecDeque<(u16, usize)>,
@@ -17,7 +17,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Connects with a clean session.
-    pub fn connect(address: &str, client_id: &str) -> io::Result<Self> {
+    pub(crate) fn connect(address: &str, client_id: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -32,7 +32,7 @@ impl Publisher {
     }
 
     /// Sends message number `index` without waiting for its confirmation.
-    pub fn send(&mut self, index: usize, topic: &str, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, index: usize, topic: &str, payload: &[u8]) -> io::Result<()> {
         let id = self.next_id;
         self.next_id = if id == u16::MAX { 1 } else { id + 1 };
         let mut body = Vec::with_capacity(topic.len() + payload.len() + 4);
@@ -44,12 +44,12 @@ impl Publisher {
     }
 
     /// Number of messages that were sent and not confirmed.
-    pub fn unconfirmed(&self) -> usize {
+    pub(crate) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
     }
 
     /// Waits for the next confirmation; the number of its message.
-    pub fn confirmed(&mut self) -> io::Result<usize> {
+    pub(crate) fn confirmed(&mut self) -> io::Result<usize> {
         loop {
             let (kind, body) = read_packet(&mut self.stream)?;
             if kind == 0x40 && body.len() >= 2 {

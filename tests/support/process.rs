@@ -14,17 +14,22 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// How long a test waits for anything before it gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `millrace run`.
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     child: Child,
     output: PathBuf,
 }
 
 impl Pipeline {
     /// Starts the program on free ports, its data in `folder`, without waiting for it.
-    pub fn spawn(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn spawn(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        let listen = ["--http-listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0"];
+        Self::command(resource, folder, &[&listen, arguments].concat())
+    }
+
+    fn command(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let output = folder.join("output.txt");
         let file = File::create(&output).unwrap();
@@ -33,7 +38,6 @@ impl Pipeline {
             .arg(resource)
             .arg("--data")
             .arg(folder.join("data"))
-            .args(["--http-listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
@@ -44,7 +48,7 @@ impl Pipeline {
     }
 
     /// Starts the program and waits until it is ready.
-    pub fn start(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let mut pipeline = Self::spawn(resource, folder, arguments);
         let http = pipeline.http();
         pipeline.until("it is ready", |_| get(&http, "/readyz").is_ok_and(|(code, _)| code == 200));
@@ -52,17 +56,17 @@ impl Pipeline {
     }
 
     /// Everything the program has printed.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.output).unwrap()
     }
 
     /// The address of the HTTP port, once the program has said it.
-    pub fn http(&mut self) -> String {
+    pub(crate) fn http(&mut self) -> String {
         self.address("http://")
     }
 
     /// The address of the MQTT endpoint, once the program has said it.
-    pub fn mqtt(&mut self) -> String {
+    pub(crate) fn mqtt(&mut self) -> String {
         self.address("mqtt://")
     }
 
@@ -80,7 +84,7 @@ impl Pipeline {
     }
 
     /// Waits for a condition; fails with the program's output if it dies or takes too long.
-    pub fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let started = Instant::now();
         while !condition(self) {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -92,19 +96,19 @@ impl Pipeline {
     }
 
     /// A GET request to the program.
-    pub fn get(&mut self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&mut self, path: &str) -> (u16, String) {
         let http = self.http();
         get(&http, path).unwrap()
     }
 
     /// kill -9.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ctrl-C; waits for the end and says how long it took.
-    pub fn interrupt(mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn interrupt(mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
@@ -113,12 +117,12 @@ impl Pipeline {
     }
 
     /// The process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for the end.
-    pub fn wait(mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.output())
     }
@@ -133,15 +137,15 @@ impl Drop for Pipeline {
 }
 
 /// Runs the program to the end of its input.
-pub fn run_to_end(resource: &Path, folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn run_to_end(resource: &Path, folder: &Path, arguments: &[&str]) -> String {
     let arguments = [&["--until-end"], arguments].concat();
-    let (status, output) = Pipeline::spawn(resource, folder, &arguments).wait();
+    let (status, output) = Pipeline::command(resource, folder, &arguments).wait();
     assert!(status.success(), "{status}\n{output}");
     output
 }
 
 /// A GET request over a connection of its own.
-pub fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+pub(crate) fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
@@ -154,7 +158,7 @@ pub fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
 }
 
 /// Lets other processes work for a moment, between two looks at what they have done.
-pub fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
     let _ = receiver.recv_timeout(time);
 }

@@ -13,10 +13,10 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 /// A message of a car: event time, topic, payload.
-pub type Message = (i64, String, Vec<u8>);
+pub(crate) type Message = (i64, String, Vec<u8>);
 
 /// Messages of so many races of six cars, in order of time.
-pub fn messages(races: u32, duration: Duration) -> Vec<Message> {
+pub(crate) fn messages(races: u32, duration: Duration) -> Vec<Message> {
     let mut messages: Vec<Message> = (0..races)
         .flat_map(|race| {
             let settings = RaceSettings {
@@ -44,19 +44,21 @@ pub fn messages(races: u32, duration: Duration) -> Vec<Message> {
 }
 
 /// The same messages in another order, none further out of order in event time than `disorder`.
-pub fn shuffled(messages: &[Message], disorder: Duration, seed: u64) -> Vec<Message> {
+pub(crate) fn shuffled(messages: &[Message], disorder: Duration, seed: u64) -> Vec<Message> {
     let mut random = StdRng::seed_from_u64(seed);
     let disorder = i64::try_from(disorder.as_millis()).unwrap();
     let mut placed: Vec<_> = messages
         .iter()
-        .map(|message| (message.0 + random.random_range(0..=disorder), random.random::<u32>(), message))
+        .map(|message| {
+            (message.0 + random.random_range(0..=disorder), random.random::<u32>(), message)
+        })
         .collect();
     placed.sort_by_key(|(place, tie, _)| (*place, *tie));
     placed.into_iter().map(|(_, _, message)| message.clone()).collect()
 }
 
 /// The example of the race, with these texts replaced; each must be there.
-pub fn resource(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn resource(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/race.yaml");
     let mut text = std::fs::read_to_string(path).unwrap();
     for (old, new) in changes {
