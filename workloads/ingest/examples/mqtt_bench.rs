@@ -1,4 +1,4 @@
-//! Load on the MQTT endpoint: QoS 1 messages over many connections into a durable log, with the
+//! Load on the MQTT endpoint: messages of quality 1 over many connections into a durable log, with the
 //! clients in the same process. Prints one JSON object.
 //!
 //! `cargo run --release -p millrace-ingest --example mqtt_bench -- [connections] [window] [seconds] [map]`
@@ -53,12 +53,7 @@ fn main() -> Result<(), AnyError> {
     tokio::runtime::Runtime::new()?.block_on(run(connections, window, seconds, mapped))
 }
 
-async fn run(
-    connections: u64,
-    window: usize,
-    seconds: u64,
-    mapped: bool,
-) -> Result<(), AnyError> {
+async fn run(connections: u64, window: usize, seconds: u64, mapped: bool) -> Result<(), AnyError> {
     let folder = tempfile::tempdir()?;
     let log: Arc<dyn Log> = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path().join("log")))?;
     let plan = plan(mapped)?;
@@ -245,7 +240,7 @@ fn plan(mapped: bool) -> Result<Plan, AnyError> {
         disorder: Duration::from_millis(50),
         idle: None,
         heartbeat: false,
-        max_ahead: Duration::from_secs(300),
+        max_ahead: Duration::from_mins(5),
         max_behind: None,
         on_late: OnLate::Drop,
         deduplicate: None,

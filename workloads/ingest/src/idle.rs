@@ -142,8 +142,7 @@ impl Watched {
                 *silence = Silence { end: info.end, since: now.max(counts_from) };
             }
         }
-        let silent: Vec<_> =
-            self.partitions.iter().map(|p| now >= p.since + self.idle).collect();
+        let silent: Vec<_> = self.partitions.iter().map(|p| now >= p.since + self.idle).collect();
         let marks = marks(&infos, &silent, self.disorder, self.heartbeat);
         if !marks.is_empty() {
             self.append(&marks).await?;

@@ -6,8 +6,8 @@
 
 mod acceptor;
 mod idle;
-mod recorded;
 pub mod mqtt;
+mod recorded;
 mod topics;
 
 pub use acceptor::Accepted;

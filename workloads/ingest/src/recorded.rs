@@ -143,7 +143,7 @@ pub async fn feed_reader(
             done.lines = number;
             done.bytes += read as u64;
             if !line.trim_ascii().is_empty() {
-                batch.push(prepare(acceptor, route, &line, number)?);
+                batch.push(prepare(route, &line, number)?);
                 batch_bytes += read;
             }
         }
@@ -162,14 +162,9 @@ pub async fn feed_reader(
     }
 }
 
-fn prepare(
-    acceptor: &Acceptor,
-    route: &Route,
-    line: &[u8],
-    number: u64,
-) -> Result<Prepared, FeedError> {
-    let line: Line<'_> = serde_json::from_slice(line)
-        .map_err(|source| FeedError::Form { line: number, source })?;
+fn prepare(route: &Route, line: &[u8], number: u64) -> Result<Prepared, FeedError> {
+    let line: Line<'_> =
+        serde_json::from_slice(line).map_err(|source| FeedError::Form { line: number, source })?;
     let incoming = Incoming {
         topic: &line.topic,
         client_id: None,
@@ -177,7 +172,7 @@ fn prepare(
         body: Bytes::copy_from_slice(line.payload.get().as_bytes()),
         arrival: now_millis(),
     };
-    Ok(acceptor.prepare(route, &incoming))
+    Ok(Acceptor::prepare(route, &incoming))
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

@@ -1,4 +1,5 @@
 //! What messages become: records, dead letters with their bytes and reasons, or nothing.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -40,12 +41,16 @@ fn unmapped() -> (IngestedStream, IngestPlan) {
     (ingested, IngestPlan { map: None, ..support::cars() })
 }
 
-fn incoming<'a>(topic: &'a str, body: impl Into<Bytes>) -> Incoming<'a> {
+fn incoming(topic: &str, body: impl Into<Bytes>) -> Incoming<'_> {
     let body = body.into();
     Incoming { topic, client_id: Some("c1"), user: None, body, arrival: ARRIVAL }
 }
 
-async fn refused(acceptor: &Acceptor, topic: &str, body: impl Into<Bytes>) -> (RefusalKind, String) {
+async fn refused(
+    acceptor: &Acceptor,
+    topic: &str,
+    body: impl Into<Bytes>,
+) -> (RefusalKind, String) {
     match acceptor.accept(&incoming(topic, body)).await {
         Err(Refused::Invalid { kind, reason, .. }) => (kind, reason),
         other => panic!("{other:?}"),
@@ -194,7 +199,7 @@ async fn a_body_above_the_limit_is_a_dead_letter_with_all_its_bytes() {
 #[tokio::test]
 async fn an_event_time_too_far_from_its_arrival_is_refused() {
     let (ingested, ingest) = unmapped();
-    let behind = Some(std::time::Duration::from_secs(60));
+    let behind = Some(std::time::Duration::from_mins(1));
     let (acceptor, log) = acceptor(IngestedStream { max_behind: behind, ..ingested }, ingest);
     let at = |time: i64| MESSAGE.replace("1541693114862", &time.to_string());
     for time in [ARRIVAL + 300_000, ARRIVAL - 60_000] {
@@ -229,15 +234,16 @@ async fn a_mapping_may_drop_a_message_and_its_failure_is_a_dead_letter() {
     use millrace_plan::program::Place;
     use millrace_plan::program::Program;
     let map = Program::compile(
-        r#"if .carIndex == 0 { abort }
+        r"if .carIndex == 0 { abort }
            .race = %user
-           .carIndex = to_int!(.carIndex)"#,
+           .carIndex = to_int!(.carIndex)",
         Place::Ingest,
     )
     .unwrap();
     let ingest = IngestPlan { map: Some(map), ..support::cars() };
     let (acceptor, log) = acceptor(support::coordinates(), ingest);
-    let body = |car: &str| Bytes::from(MESSAGE.replace("\"carIndex\":2", &format!("\"carIndex\":{car}")));
+    let body =
+        |car: &str| Bytes::from(MESSAGE.replace("\"carIndex\":2", &format!("\"carIndex\":{car}")));
     let as_user = |body| Incoming { user: Some("ann"), ..incoming("carCoordinates", body) };
     assert_eq!(acceptor.accept(&as_user(body("0"))).await.unwrap(), Accepted::Dropped);
     acceptor.accept(&as_user(body("\"7\""))).await.unwrap();

@@ -1,4 +1,5 @@
 //! The client of an external broker, against a real mosquitto that is killed and comes back.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -239,8 +240,7 @@ async fn members_of_a_shared_group_split_the_messages() {
 }
 
 async fn run(folder: &Path, program: &str, arguments: &[&str]) {
-    let output =
-        Command::new(program).args(arguments).current_dir(folder).output().await.unwrap();
+    let output = Command::new(program).args(arguments).current_dir(folder).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -249,11 +249,26 @@ async fn a_broker_by_tls_is_trusted_by_its_ca_file_and_told_user_and_password() 
     let files = tempfile::tempdir().unwrap();
     let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
     let make = [
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
         // A certificate that may sign others is no server certificate to rustls.
-        "-addext", "basicConstraints=critical,CA:FALSE",
-        "-keyout", "key.pem", "-out", "cert.pem",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
     ];
     run(files.path(), "openssl", &make).await;
     run(files.path(), "mosquitto_passwd", &["-b", "-c", "users", "ann", "secret"]).await;

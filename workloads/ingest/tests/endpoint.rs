@@ -1,4 +1,6 @@
-//! The MQTT endpoint as clients see it: Debian's mosquitto_pub and mosquitto_sub, and rumqttc.
+//! The MQTT endpoint as clients see it: Debian's `mosquitto_pub` and `mosquitto_sub`, and
+//! bytes on a socket where those are too polite.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -52,7 +54,7 @@ impl Server {
         Self::start(settings()).await
     }
 
-    /// Runs mosquitto_pub against the server with a message on its standard input.
+    /// Runs `mosquitto_pub` against the server with a message on its standard input.
     async fn publish(&self, arguments: &[&str], message: &[u8]) -> Output {
         let mut child = Command::new("mosquitto_pub")
             .args(["-h", "127.0.0.1", "-p", &self.endpoint.address().port().to_string(), "-s"])
@@ -69,11 +71,19 @@ impl Server {
         within(child.wait_with_output()).await.unwrap()
     }
 
-    /// Starts mosquitto_sub and waits until it has subscribed.
+    /// Starts `mosquitto_sub` and waits until it has subscribed.
     async fn subscribe(&self, arguments: &[&str]) -> Subscriber {
         // Line by line: mosquitto_sub would keep its output back while it is no terminal.
         let mut child = Command::new("stdbuf")
-            .args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &self.endpoint.address().port().to_string(), "-d"])
+            .args([
+                "-oL",
+                "mosquitto_sub",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.endpoint.address().port().to_string(),
+                "-d",
+            ])
             .args(arguments)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -127,7 +137,9 @@ fn text(output: &Output) -> String {
 async fn a_confirmed_message_is_in_the_log_at_every_quality_and_version() {
     let server = Server::plain().await;
     for (count, (version, qos)) in
-        [("311", "0"), ("311", "1"), ("311", "2"), ("5", "0"), ("5", "1"), ("5", "2")].iter().enumerate()
+        [("311", "0"), ("311", "1"), ("311", "2"), ("5", "0"), ("5", "1"), ("5", "2")]
+            .iter()
+            .enumerate()
     {
         let arguments = ["-V", version, "-q", qos, "-t", "carCoordinates/spa"];
         let output = server.publish(&arguments, MESSAGE.as_bytes()).await;
@@ -144,7 +156,11 @@ async fn version_5_learns_by_a_reason_code_what_version_3_1_1_cannot() {
     let year_3000 = MESSAGE.replace("1541693114862", "32503680000000");
     let cases = [
         ("carCoordinates", "{".to_owned(), "Payload format invalid"),
-        ("carCoordinates", MESSAGE.replace("51.349937311969725", "\"north\""), "Payload format invalid"),
+        (
+            "carCoordinates",
+            MESSAGE.replace("51.349937311969725", "\"north\""),
+            "Payload format invalid",
+        ),
         ("carCoordinates", MESSAGE.replace("51.349937311969725", "91"), "Payload format invalid"),
         ("carCoordinates", MESSAGE.replace("51.349937311969725", "NaN"), "Payload format invalid"),
         ("carCoordinates", year_3000, "Payload format invalid"),
@@ -232,24 +248,16 @@ async fn subscribers_get_what_is_published_from_inside_and_durable_messages_of_c
     let mut v3 = server.subscribe(&["-V", "311", "-q", "1", "-t", "#"]).await;
     let mut v5 = server.subscribe(&["-V", "5", "-q", "2", "-t", "carStatus/+"]).await;
     let body = r#"{"type":"SPEED","value":100.352766081}"#;
-    let message = OutgoingMessage {
-        topic: "carStatus/spa".into(),
-        body: body.into(),
-        qos: 1,
-        retain: false,
-    };
+    let message =
+        OutgoingMessage { topic: "carStatus/spa".into(), body: body.into(), qos: 1, retain: false };
     server.endpoint.publisher().publish(message).await.unwrap();
     assert_eq!(v3.message().await, body);
     assert_eq!(v5.message().await, body);
 
     server.publish(&["-q", "1", "-t", "carCoordinates"], MESSAGE.as_bytes()).await;
     assert_eq!(v3.message().await, MESSAGE);
-    let topic = OutgoingMessage {
-        topic: "carStatus/+".into(),
-        body: "{}".into(),
-        qos: 1,
-        retain: false,
-    };
+    let topic =
+        OutgoingMessage { topic: "carStatus/+".into(), body: "{}".into(), qos: 1, retain: false };
     let error = server.endpoint.publisher().publish(topic).await.unwrap_err();
     assert_eq!(error.to_string(), "`carStatus/+` is not a topic to publish on");
 }
@@ -259,7 +267,8 @@ async fn a_client_cannot_publish_where_sinks_do_not_even_by_its_last_will() {
     let server = Server::plain().await;
     let mut subscriber = server.subscribe(&["-t", "#"]).await;
     server.publish(&["-q", "1", "-t", "carStatus"], MESSAGE.as_bytes()).await;
-    let will = ["-q", "1", "-t", "carCoordinates", "--will-topic", "carStatus", "--will-payload", "{}"];
+    let will =
+        ["-q", "1", "-t", "carCoordinates", "--will-topic", "carStatus", "--will-payload", "{}"];
     let output = server.publish(&will, MESSAGE.as_bytes()).await;
     assert!(text(&output).contains("not authorised"), "{}", text(&output));
     let body = r#"{"carIndex":1}"#;

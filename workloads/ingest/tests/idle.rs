@@ -1,4 +1,5 @@
 //! Which marks the silence of ingested streams leaves in the log, on tokio's paused clock.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -27,11 +28,8 @@ async fn event(log: &MemoryLog, partition: Partition, event_time: i64) {
         headers: Headers::default(),
         value: "{}".into(),
     };
-    let append = Append {
-        stream: "coordinates".parse().unwrap(),
-        partition,
-        entry: Entry::Record(record),
-    };
+    let append =
+        Append { stream: "coordinates".parse().unwrap(), partition, entry: Entry::Record(record) };
     log.append(vec![append]).await.unwrap();
 }
 

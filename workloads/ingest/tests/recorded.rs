@@ -1,4 +1,5 @@
 //! Recorded input: what lines become, in which order, and which files are refused.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 mod support;
 
@@ -32,7 +33,8 @@ async fn lines_become_records_in_their_order_and_share_appends() {
         writeln!(file, "{}", line("spa", time)).unwrap();
     }
     let mut seen = Vec::new();
-    let done = feed_file(&acceptor, "cars", file.path(), |progress| seen.push(progress.lines)).await;
+    let done =
+        feed_file(&acceptor, "cars", file.path(), |progress| seen.push(progress.lines)).await;
     assert_eq!(done.unwrap().lines, 2500);
     assert_eq!(seen, [1000, 2000, 2500]);
     let times: Vec<_> = log.records("coordinates", 0).iter().map(|r| r.event_time).collect();
@@ -71,7 +73,8 @@ async fn a_line_of_another_form_ends_the_input_with_its_number() {
 async fn a_log_that_refuses_ends_the_input() {
     let (acceptor, log) = race();
     log.refuse(1);
-    let error = feed_reader(&acceptor, "cars", line("spa", 1).as_bytes(), |_| {}).await.unwrap_err();
+    let error =
+        feed_reader(&acceptor, "cars", line("spa", 1).as_bytes(), |_| {}).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot store the input");
     assert!(log.records("coordinates", 0).is_empty());
 }

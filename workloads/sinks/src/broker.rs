@@ -57,17 +57,11 @@ impl crate::Publisher for BrokerPublisher {
         let mut confirmations = Vec::with_capacity(messages.len());
         for message in messages {
             let (confirmed, confirmation) = oneshot::channel();
-            self.messages
-                .send(Waiting { message, confirmed })
-                .await
-                .map_err(|_| closed())?;
+            self.messages.send(Waiting { message, confirmed }).await.map_err(|_| closed())?;
             confirmations.push(confirmation);
         }
         for confirmation in confirmations {
-            confirmation
-                .await
-                .map_err(|_| closed())?
-                .map_err(crate::DeliverError::Broker)?;
+            confirmation.await.map_err(|_| closed())?.map_err(crate::DeliverError::Broker)?;
         }
         Ok(())
     }
@@ -144,13 +138,13 @@ impl Connection {
                     Some(Err(reason)) => return reason,
                     None => return "the connection has ended".to_owned(),
                 },
-                message = waiting.recv(), if room => match message {
-                    Some(message) => self.hand(message),
-                    None => {
+                message = waiting.recv(), if room => {
+                    let Some(message) = message else {
                         drop(polling);
                         return "the sink is closing".to_owned();
-                    }
-                },
+                    };
+                    self.hand(message);
+                }
             }
         }
     }

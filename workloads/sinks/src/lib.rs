@@ -12,6 +12,8 @@ mod reader;
 mod runner;
 
 pub use broker::BrokerPublisher;
+pub use message::BuildError;
+pub use message::build as message_of;
 pub use publisher::DeliverError;
 pub use publisher::Publisher;
 pub use runner::MqttSinks;

@@ -17,23 +17,32 @@ const MAX_TOPIC_BYTES: usize = 65_535;
 
 /// A record that cannot become a message.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
+pub enum BuildError {
+    /// The record's value is not JSON.
     #[error("the record is not JSON: {0}")]
     Parse(serde_json::Error),
+    /// The topic's program failed, with its reason.
     #[error("the topic's program failed: {0}")]
     TopicProgram(String),
+    /// The topic's program gave something else than a text.
     #[error("the topic's program gave no text")]
     TopicType,
+    /// The text is not a topic.
     #[error("`{0}` is not a topic: it is empty or too long, or has `+`, `#` or NUL")]
     Topic(String),
+    /// The body's program failed, with its reason.
     #[error("the body's program failed: {0}")]
     BodyProgram(String),
+    /// The body holds what JSON cannot express.
     #[error("the body cannot be written as JSON: {0}")]
     Write(serde_json::Error),
 }
 
 /// The message of a record of a stream; none where a program said `abort`.
-pub(crate) fn build(
+///
+/// # Errors
+/// When a program fails, or what it gives is no topic or no JSON.
+pub fn build(
     sink: &MqttSink,
     stream: &Arc<str>,
     record: &Record,
@@ -41,8 +50,8 @@ pub(crate) fn build(
     let (topic, body) = match (&sink.topic, &sink.body) {
         (MqttTopic::Constant(topic), None) => (topic.clone(), record.value.clone()),
         (topic, body) => {
-            let event = Event::parse(Arc::clone(stream), record.clone())
-                .map_err(BuildError::Parse)?;
+            let event =
+                Event::parse(Arc::clone(stream), record.clone()).map_err(BuildError::Parse)?;
             let topic = match topic {
                 MqttTopic::Constant(topic) => topic.clone(),
                 MqttTopic::Program(program) => match by_program(program, &event)? {
@@ -61,9 +70,8 @@ pub(crate) fn build(
             (topic, body)
         }
     };
-    let valid = !topic.is_empty()
-        && topic.len() <= MAX_TOPIC_BYTES
-        && !topic.contains(['+', '#', '\0']);
+    let valid =
+        !topic.is_empty() && topic.len() <= MAX_TOPIC_BYTES && !topic.contains(['+', '#', '\0']);
     if !valid {
         return Err(BuildError::Topic(topic));
     }
@@ -72,9 +80,7 @@ pub(crate) fn build(
 
 fn by_program(program: &Program, event: &Event) -> Result<Option<String>, BuildError> {
     match program.value_of(event) {
-        Ok(value) => {
-            text(&value).map(|topic| Some(topic.to_owned())).ok_or(BuildError::TopicType)
-        }
+        Ok(value) => text(&value).map(|topic| Some(topic.to_owned())).ok_or(BuildError::TopicType),
         Err(Stopped::Aborted) => Ok(None),
         Err(Stopped::Failed(reason)) => Err(BuildError::TopicProgram(reason)),
     }
@@ -143,7 +149,10 @@ mod tests {
             message(by(r#""a/" + string!(.to)"#), None, r#"{"to":"+"}"#),
             Err("`a/+` is not a topic: it is empty or too long, or has `+`, `#` or NUL".into())
         );
-        assert_eq!(message(by(".n"), None, r#"{"n":1}"#), Err("the topic's program gave no text".into()));
+        assert_eq!(
+            message(by(".n"), None, r#"{"n":1}"#),
+            Err("the topic's program gave no text".into())
+        );
         let error = message(constant(), Some(".n = to_int!(.n)"), r#"{"n":"x"}"#).unwrap_err();
         assert!(error.starts_with("the body's program failed: "), "{error}");
         let error = message(constant(), Some(".n = 1"), "{").unwrap_err();

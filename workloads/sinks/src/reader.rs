@@ -120,8 +120,7 @@ impl Reader {
     }
 
     async fn position(&self) -> Result<Offset, StepError> {
-        let committed =
-            self.log.group_offset(&self.group, &self.stream, self.partition).await?;
+        let committed = self.log.group_offset(&self.group, &self.stream, self.partition).await?;
         let start = self.log.partition_info(&self.stream, self.partition)?.start;
         Ok(committed.unwrap_or(start).max(start))
     }
@@ -240,10 +239,8 @@ impl Committer {
         loop {
             let ended = positions.changed().await.is_err();
             let next = *positions.borrow_and_update();
-            if let Err(error) = self
-                .log
-                .commit_group_offset(&self.group, &self.stream, self.partition, next)
-                .await
+            if let Err(error) =
+                self.log.commit_group_offset(&self.group, &self.stream, self.partition, next).await
             {
                 // The next commit makes up for it.
                 warn!(message = "Failed to commit a sink's position.", group = self.group, %error);

@@ -29,7 +29,7 @@ impl MqttSinks {
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
-        endpoint: Option<Arc<dyn Publisher>>,
+        endpoint: Option<&Arc<dyn Publisher>>,
         observer: &Observer,
         cancel: &CancellationToken,
     ) -> Self {
@@ -37,7 +37,7 @@ impl MqttSinks {
         let metrics = Metrics::register(observer);
         for sink in &plan.sinks {
             let SinkTarget::Mqtt(mqtt) = &sink.target else { continue };
-            let publisher: Arc<dyn Publisher> = match (&mqtt.broker, &endpoint) {
+            let publisher: Arc<dyn Publisher> = match (&mqtt.broker, endpoint) {
                 (Some(broker), _) => {
                     Arc::new(BrokerPublisher::start(broker.clone(), &tasks, cancel.clone()))
                 }

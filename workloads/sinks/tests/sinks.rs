@@ -1,4 +1,5 @@
 //! What `mqtt` sinks send: to our own endpoint's subscribers and to a real mosquitto.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 #[path = "../../ingest/tests/support/mod.rs"]
 mod support;
@@ -122,6 +123,10 @@ async fn until(mut condition: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), waited).await.expect("not within 30 s");
 }
 
+fn shared(publisher: impl Publisher) -> Arc<dyn Publisher> {
+    Arc::new(publisher)
+}
+
 struct Running {
     observer: Observer,
     cancel: CancellationToken,
@@ -129,7 +134,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(plan: &Plan, log: &Arc<MemoryLog>, endpoint: Option<Arc<dyn Publisher>>) -> Self {
+    fn start(plan: &Plan, log: &Arc<MemoryLog>, endpoint: Option<&Arc<dyn Publisher>>) -> Self {
         let observer = Observer::default();
         let cancel = CancellationToken::new();
         let log: Arc<dyn Log> = log.clone();
@@ -148,7 +153,8 @@ async fn records_are_sent_in_order_and_marks_and_aborts_are_not() {
     let log = support::race_log();
     let publisher = Arc::new(Remembering::default());
     append(&log, r#"{"n":"1"}"#).await;
-    let running = Running::start(&plan(sink(None)), &log, Some(publisher.clone()));
+    let running =
+        Running::start(&plan(sink(None)), &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     add(&log, Entry::Mark(Mark::Idle { watermark: 8 })).await;
     append(&log, r#"{"n":2,"skip":true}"#).await;
     append(&log, r#"{"n":3}"#).await;
@@ -165,7 +171,8 @@ async fn what_cannot_be_sent_is_a_dead_letter_and_the_rest_goes_on() {
     for value in [r#"{"n":1}"#, r#"{"n":"x"}"#, r#"{"n":3}"#] {
         append(&log, value).await;
     }
-    let running = Running::start(&plan(sink(None)), &log, Some(publisher.clone()));
+    let running =
+        Running::start(&plan(sink(None)), &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     until(async || publisher.bodies() == [r#"{"n":1}"#, r#"{"n":3}"#]).await;
     let letters = log.dead_letters();
     assert_eq!(letters.len(), 1);
@@ -191,15 +198,15 @@ async fn a_restart_goes_on_where_the_sink_was_and_a_new_generation_begins_anew()
     let publisher = Arc::new(Remembering::default());
     append(&log, r#"{"n":1}"#).await;
     let mut plan = plan(sink(None));
-    let running = Running::start(&plan, &log, Some(publisher.clone()));
+    let running = Running::start(&plan, &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     until(async || publisher.bodies().len() == 1).await;
     running.stop().await;
     append(&log, r#"{"n":2}"#).await;
-    let running = Running::start(&plan, &log, Some(publisher.clone()));
+    let running = Running::start(&plan, &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     until(async || publisher.bodies() == [r#"{"n":1}"#, r#"{"n":2}"#]).await;
     running.stop().await;
     plan.sinks[0].generation = 1;
-    let running = Running::start(&plan, &log, Some(publisher.clone()));
+    let running = Running::start(&plan, &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     until(async || publisher.bodies().len() == 4).await;
     running.stop().await;
     assert_eq!(publisher.bodies()[2..], [r#"{"n":1}"#, r#"{"n":2}"#]);
@@ -213,7 +220,8 @@ async fn what_was_not_confirmed_is_sent_again_and_positions_are_committed_togeth
     for n in 0..2000 {
         append(&log, &format!("{{\"n\":{n}}}")).await;
     }
-    let running = Running::start(&plan(sink(None)), &log, Some(publisher.clone()));
+    let running =
+        Running::start(&plan(sink(None)), &log, Some(&(publisher.clone() as Arc<dyn Publisher>)));
     until(async || publisher.bodies().len() == 2000).await;
     running.stop().await;
     let expected: Vec<_> = (0..2000).map(|n| format!("{{\"n\":{n}}}")).collect();
@@ -233,7 +241,7 @@ async fn a_subscriber_of_the_endpoint_gets_a_record_at_once() {
         MqttSettings { address: SocketAddr::from(([127, 0, 0, 1], 0)), ..MqttSettings::default() };
     let endpoint =
         MqttEndpoint::start(settings, acceptor, &observer, CancellationToken::new()).await.unwrap();
-    let running = Running::start(&plan, &log, Some(Arc::new(endpoint.publisher())));
+    let running = Running::start(&plan, &log, Some(&shared(endpoint.publisher())));
     let mut subscriber = Subscriber::start(endpoint.address().port()).await;
     let mut fastest = Duration::MAX;
     for n in 0..20 {
@@ -247,7 +255,7 @@ async fn a_subscriber_of_the_endpoint_gets_a_record_at_once() {
     running.stop().await;
 }
 
-/// A mosquitto_sub that has subscribed, and the messages that it gets.
+/// A `mosquitto_sub` that has subscribed, and the messages that it gets.
 struct Subscriber {
     _child: Child,
     lines: Lines<BufReader<ChildStdout>>,

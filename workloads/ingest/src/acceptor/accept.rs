@@ -166,7 +166,7 @@ impl Acceptor {
         route: &Route,
         incoming: &Incoming<'_>,
     ) -> Result<Accepted, Refused> {
-        self.store(self.prepare(route, incoming)).await
+        self.store(Self::prepare(route, incoming)).await
     }
 
     /// Feeds the original bytes of a dead letter through its way in again, as of now.
@@ -193,9 +193,9 @@ impl Acceptor {
         Ok(self.accept_on(route, &incoming).await?)
     }
 
-    pub(crate) fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared {
+    fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared {
         match self.listener(incoming.topic) {
-            Some(route) => self.prepare(route, incoming),
+            Some(route) => Self::prepare(route, incoming),
             None => refused(
                 UNROUTED_STAGE,
                 &self.shared.unrouted,
@@ -205,7 +205,7 @@ impl Acceptor {
         }
     }
 
-    pub(crate) fn prepare(&self, route: &Route, incoming: &Incoming<'_>) -> Prepared {
+    pub(crate) fn prepare(route: &Route, incoming: &Incoming<'_>) -> Prepared {
         match route.decide(incoming) {
             Ok(Decision::Event(partition, record)) => Prepared {
                 outcome: Outcome::Stored(record.id),
@@ -216,11 +216,9 @@ impl Acceptor {
                     entry: Entry::Record(record),
                 }),
             },
-            Ok(Decision::Dropped) => Prepared {
-                entry: None,
-                outcome: Outcome::Dropped,
-                metrics: route.metrics.clone(),
-            },
+            Ok(Decision::Dropped) => {
+                Prepared { entry: None, outcome: Outcome::Dropped, metrics: route.metrics.clone() }
+            }
             Err(refusal) => refused(route.stage(), &route.metrics, incoming, &refusal),
         }
     }
@@ -244,10 +242,7 @@ impl Acceptor {
     }
 
     /// Appends many prepared messages at once, in their order.
-    pub(crate) async fn store_all(
-        &self,
-        prepared: &[Prepared],
-    ) -> Result<(), AppendError> {
+    pub(crate) async fn store_all(&self, prepared: &[Prepared]) -> Result<(), AppendError> {
         let entries: Vec<_> = prepared.iter().filter_map(|one| one.entry.clone()).collect();
         if entries.is_empty() {
             return Ok(());

@@ -46,9 +46,9 @@ impl Metrics {
             received: Family::default(),
             bytes: Family::default(),
             // 0.1 ms to 1.6 s: an fsync takes about 0.4 ms, a stalled disk seconds.
-            append_seconds: Histogram::new(
-                [0.000_1, 0.000_4, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.4, 1.6],
-            ),
+            append_seconds: Histogram::new([
+                0.000_1, 0.000_4, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.4, 1.6,
+            ]),
         };
         observer.register(
             "mqtt_messages_received",

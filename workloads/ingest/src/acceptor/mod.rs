@@ -9,9 +9,9 @@ mod route;
 
 pub use accept::Accepted;
 pub use accept::Acceptor;
+pub(crate) use accept::Prepared;
 pub use accept::Refused;
 pub use accept::ReplayError;
-pub(crate) use accept::Prepared;
 pub use refusal::RefusalKind;
 pub use route::Incoming;
 pub use route::Route;

@@ -132,8 +132,7 @@ impl Route {
         let key = key_of(&event, &self.ingested.key)?;
         let id = match &self.ingested.event_id {
             Some(path) => {
-                let declared =
-                    key_of(&event, std::slice::from_ref(path)).map_err(Refusal::Id)?;
+                let declared = key_of(&event, std::slice::from_ref(path)).map_err(Refusal::Id)?;
                 EventId::declared(self.stream.as_str(), &declared)
             }
             None => EventId::of_content(self.stream.as_str(), &key, &value),
@@ -150,7 +149,7 @@ impl Route {
         Ok(Decision::Event(partition, record))
     }
 
-    /// Reads and validates a body that is the event itself. serde_json refuses NaN, infinities,
+    /// Reads and validates a body that is the event itself. `serde_json` refuses NaN, infinities,
     /// numbers out of a double's range, and more than 128 levels.
     fn parse(&self, body: &[u8]) -> Result<Value, Refusal> {
         if self.ingested.schema.is_none() {
@@ -171,12 +170,8 @@ impl Route {
         if !body.is_object() {
             return Err(Refusal::NotObject);
         }
-        let context = context_of_message(
-            incoming.topic,
-            incoming.client_id,
-            incoming.user,
-            incoming.arrival,
-        );
+        let context =
+            context_of_message(incoming.topic, incoming.client_id, incoming.user, incoming.arrival);
         let event = match map.evaluate(body, context) {
             Evaluation::Done { event, .. } => event,
             Evaluation::Aborted => return Ok(None),

@@ -106,11 +106,9 @@ fn credential(path: &Path) -> Result<String, BrokerError> {
 fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, BrokerError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca_file {
-        let unreadable =
-            |source| BrokerError::Certificates { path: path.to_owned(), source };
+        let unreadable = |source| BrokerError::Certificates { path: path.to_owned(), source };
         for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            let unreadable =
-                |source| BrokerError::Certificates { path: path.to_owned(), source };
+            let unreadable = |source| BrokerError::Certificates { path: path.to_owned(), source };
             roots.add(certificate.map_err(unreadable)?).map_err(BrokerError::Trust)?;
         }
         if roots.is_empty() {

@@ -229,7 +229,7 @@ impl Subscription {
                     body: message.payload.clone(),
                     arrival,
                 };
-                self.acceptor.prepare(&self.route, &incoming)
+                Acceptor::prepare(&self.route, &incoming)
             })
             .collect();
         self.acceptor.store_all(&prepared).await?;

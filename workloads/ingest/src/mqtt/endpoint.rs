@@ -52,7 +52,7 @@ const MAX_QUEUED: usize = 10_000;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a session of a client that is away is kept at most.
-const SESSION_EXPIRY: Duration = Duration::from_secs(2 * 60 * 60);
+const SESSION_EXPIRY: Duration = Duration::from_hours(2);
 
 /// How long the messages in hand may take to become durable when the endpoint closes.
 const CLOSE_ACCEPTING: Duration = Duration::from_secs(3);

@@ -1,8 +1,8 @@
 //! MQTT: our own endpoint for devices and viewers, and the client of an external broker.
 
+mod backoff;
 pub mod broker;
 pub mod connect;
-mod backoff;
 mod endpoint;
 mod hooks;
 mod publisher;

@@ -78,7 +78,7 @@ impl EndpointPublisher {
         if !is_publishable(&message.topic) {
             return Err(PublishError::Topic(message.topic));
         }
-        if self.published.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0 {
+        if self.published.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
             self.wait_for_subscribers().await;
         }
         let packet = PublishPacket {

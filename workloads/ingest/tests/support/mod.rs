@@ -256,7 +256,7 @@ pub fn coordinates() -> IngestedStream {
         disorder: Duration::from_millis(50),
         idle: Some(Duration::from_millis(500)),
         heartbeat: true,
-        max_ahead: Duration::from_secs(300),
+        max_ahead: Duration::from_mins(5),
         max_behind: None,
         on_late: OnLate::Drop,
         deduplicate: None,
