@@ -26,8 +26,8 @@ pub struct IngestSpec {
     pub map: Option<Vrl>,
     /// The stream that takes the events.
     pub to: Name,
-    /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one becomes a dead letter,
-    /// cut to this size.
+    /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one is refused and becomes
+    /// a dead letter.
     #[serde(default = "default_max_body_bytes")]
     #[schemars(range(min = 1, max = 16_777_216))]
     pub max_body_bytes: i32,

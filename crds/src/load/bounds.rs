@@ -22,13 +22,13 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str, problems: &mut Ve
             if limit("minimum").is_some_and(|limit| number < limit) {
                 problems.push(
                     Problem::new(path, format!("{value} is too small"))
-                        .hint(format!("write {} or more", schema["minimum"])),
+                        .hint(format!("write {} or more", plain(&schema["minimum"]))),
                 );
             }
             if limit("maximum").is_some_and(|limit| number > limit) {
                 problems.push(
                     Problem::new(path, format!("{value} is too large"))
-                        .hint(format!("write {} or less", schema["maximum"])),
+                        .hint(format!("write {} or less", plain(&schema["maximum"]))),
                 );
             }
         }
@@ -62,13 +62,8 @@ fn string(schema: &Value, text: &str, value: &Value, path: &str, problems: &mut 
         }
         return;
     }
-    let before = problems.len();
-    let length = text.chars().count();
-    size(schema, ["minLength", "maxLength"], length, "characters", path, problems);
-    if problems.len() > before {
-        return;
-    }
     if let Some(pattern) = schema["pattern"].as_str()
+        && !text.is_empty()
         && !matches(pattern, text)
     {
         let hint = form_of(pattern)
@@ -76,7 +71,16 @@ fn string(schema: &Value, text: &str, value: &Value, path: &str, problems: &mut 
         problems.push(
             Problem::new(path, format!("{} does not have the right form", shown(value))).hint(hint),
         );
+        return;
     }
+    let length = text.chars().count();
+    size(schema, ["minLength", "maxLength"], length, "characters", path, problems);
+}
+
+/// A limit without the fraction that the schema's numbers have.
+fn plain(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
 fn size(

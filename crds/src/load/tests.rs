@@ -66,14 +66,16 @@ fn a_file_may_have_several_documents_and_empty_ones() {
 fn broken_yaml_is_refused_with_line_and_column() {
     assert_eq!(
         errors("apiVersion: a\nkind: [b\nmetadata: c\n"),
-        ["a.yaml:3:1: did not find expected ',' or ']'"]
+        ["a.yaml:3:9: did not find expected ',' or ']'"]
     );
     assert_eq!(errors("a: 1\na: 2\n"), ["a.yaml:1:1: duplicate entry with key \"a\""]);
     assert_eq!(errors("a: !secret b\n"), ["a.yaml: the tag `!secret` is not used here"]);
     assert_eq!(errors("a: .nan\n"), ["a.yaml: `.nan` is not a number that JSON can express"]);
     assert_eq!(
         errors("# nothing\n"),
-        ["a.yaml: the file has no resource; write one of apiVersion millrace.dev/v1alpha1, kind TelemetryPipeline"]
+        [
+            "a.yaml: the file has no resource; write one of apiVersion millrace.dev/v1alpha1, kind TelemetryPipeline"
+        ]
     );
     assert_eq!(
         errors(&"#".repeat(MAX_FILE_BYTES + 1)),
@@ -95,7 +97,9 @@ fn aliases_cannot_multiply_without_end() {
 fn what_is_no_pipeline_is_told_apart_from_a_wrong_one() {
     assert_eq!(
         errors("- 1\n"),
-        ["a.yaml: the document is not a resource; write apiVersion: millrace.dev/v1alpha1, kind: TelemetryPipeline, metadata and spec"]
+        [
+            "a.yaml: the document is not a resource; write apiVersion: millrace.dev/v1alpha1, kind: TelemetryPipeline, metadata and spec"
+        ]
     );
     assert_eq!(
         errors("apiVersion: v1\nkind: Pod\n"),
@@ -110,9 +114,7 @@ fn what_is_no_pipeline_is_told_apart_from_a_wrong_one() {
 #[test]
 fn rules_about_changes_refuse_another_key_within_a_generation() {
     let change = |from: &str, to: &str| {
-        let value = |text: &str| {
-            serde_json::to_value(&load(text, "a.yaml").unwrap()[0]).unwrap()
-        };
+        let value = |text: &str| serde_json::to_value(&load(text, "a.yaml").unwrap()[0]).unwrap();
         let (old, new) = (value(SMALL), value(&SMALL.replace(from, to)));
         match kube::core::cel::Validator::new().validate(crd_schema(), &new, Some(&old)) {
             Ok(()) => Vec::new(),
@@ -144,8 +146,24 @@ mod arbitrary {
             ".{0,12}".prop_map(Value::from),
         ];
         let names = prop::sample::select(vec![
-            "spec", "streams", "name", "key", "schema", "inline", "processors", "from", "map",
-            "motion", "rank", "laps", "gate", "sinks", "table", "columns", "mqtt", "x",
+            "spec",
+            "streams",
+            "name",
+            "key",
+            "schema",
+            "inline",
+            "processors",
+            "from",
+            "map",
+            "motion",
+            "rank",
+            "laps",
+            "gate",
+            "sinks",
+            "table",
+            "columns",
+            "mqtt",
+            "x",
         ]);
         leaf.prop_recursive(5, 48, 6, move |inner| {
             prop_oneof![

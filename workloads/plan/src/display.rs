@@ -75,8 +75,12 @@ fn stream_line(stream: &StreamPlan) -> String {
 
 fn operator_line(operator: &OperatorPlan, stage: &[OperatorPlan]) -> String {
     let inputs = operator.inputs.iter().map(|input| input_name(input, stage)).collect::<Vec<_>>();
-    let mut line =
-        format!("{} {} ← {}", operation_kind(&operator.operation), operator.name, inputs.join(", "));
+    let mut line = format!(
+        "{} {} ← {}",
+        operation_kind(&operator.operation),
+        operator.name,
+        inputs.join(", ")
+    );
     if !operator.key.is_empty() {
         line += &format!(", key {}", joined(&operator.key));
     }

@@ -91,11 +91,15 @@ fn the_schema_refuses_what_is_no_position_and_says_why() {
         Err(violations) => violations.iter().map(ToString::to_string).collect(),
     };
     assert_eq!(
-        violations(r#"{"race":"race","timestamp":1,"carIndex":0,"location":{"lat":91,"long":-180}}"#),
+        violations(
+            r#"{"race":"race","timestamp":1,"carIndex":0,"location":{"lat":91,"long":-180}}"#
+        ),
         ["/location/lat: 91 is greater than the maximum of 90"]
     );
     assert_eq!(
-        violations(r#"{"race":"race","timestamp":1,"carIndex":0,"location":{"lat":-90,"long":180}}"#),
+        violations(
+            r#"{"race":"race","timestamp":1,"carIndex":0,"location":{"lat":-90,"long":180}}"#
+        ),
         Vec::<String>::new()
     );
 }
@@ -113,7 +117,10 @@ fn a_speed_is_told_as_it_is_and_only_where_there_is_one() {
         r#"{"carIndex":2,"timestamp":1541693114862,"type":"SPEED","value":100.35276608123456}"#
     );
     assert_eq!(moved("null"), "aborted");
-    assert_eq!(moved("0.0"), r#"{"carIndex":2,"timestamp":1541693114862,"type":"SPEED","value":0.0}"#);
+    assert_eq!(
+        moved("0.0"),
+        r#"{"carIndex":2,"timestamp":1541693114862,"type":"SPEED","value":0.0}"#
+    );
 }
 
 #[test]
@@ -153,7 +160,10 @@ fn commentary_has_the_words_of_the_contract() {
         r#"{"text":"Car 1 has set the new fastest lap time at 1:34.120 with an average speed of 121.90 MPH","timestamp":1541693114862}"#
     );
     assert_eq!(
-        text("order", r#"{"kind":"position","timestamp":1,"group":"spa","entity":2,"position":1,"previous":null}"#),
+        text(
+            "order",
+            r#"{"kind":"position","timestamp":1,"group":"spa","entity":2,"position":1,"previous":null}"#
+        ),
         "aborted"
     );
 }

@@ -2,6 +2,7 @@
 //! those that it reads.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use millrace_api::TelemetryPipelineSpec;
 use millrace_core::names::DEAD_LETTERS;
@@ -152,20 +153,26 @@ fn declared<'a>(spec: &'a TelemetryPipelineSpec, checks: &mut Checks) -> HashMap
         let at = format!("{at}.name");
         if **name == *DEAD_LETTERS {
             checks.error_with_hint(
-                at,
+                at.clone(),
                 format!("`{DEAD_LETTERS}` is the stream of what could not be processed"),
                 "write another name",
             );
-        } else if let Some(other) = names.insert(name.as_str(), node) {
-            let what = match other {
-                Node::Stream(_) => "a stream",
-                Node::Processor(_) => "another processor",
-            };
-            checks.error_with_hint(
-                at,
-                format!("{what} is named `{name}` already"),
-                "write another name; streams and processors share one space of names",
-            );
+        }
+        match names.entry(name.as_str()) {
+            Entry::Vacant(entry) => {
+                entry.insert(node);
+            }
+            Entry::Occupied(entry) => {
+                let what = match entry.get() {
+                    Node::Stream(_) => "a stream",
+                    Node::Processor(_) => "another processor",
+                };
+                checks.error_with_hint(
+                    at,
+                    format!("{what} is named `{name}` already"),
+                    "write another name; streams and processors share one space of names",
+                );
+            }
         }
     }
     names

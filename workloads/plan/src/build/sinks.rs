@@ -118,7 +118,7 @@ fn table(at: &str, sink: &str, table: &api::TableSpec, checks: &mut Checks) -> T
         checks.error_with_hint(
             format!("{at}.name"),
             format!("`{name}` {reason}"),
-            format!("write another name, such as `{name}_rows`"),
+            format!("write another name, such as `my_{name}`"),
         );
     }
     let mut columns = Vec::new();
@@ -166,7 +166,7 @@ fn column(at: &str, column: &api::ColumnSpec, checks: &mut Checks) -> ColumnPlan
         checks.error_with_hint(
             format!("{at}.name"),
             format!("`{}` {reason}", column.name),
-            format!("write another name, such as `{}_value`, and its `path`", column.name),
+            format!("write another name, such as `my_{}`, and its `path`", column.name),
         );
     }
     let source = match (&column.path, &column.source, &column.header) {

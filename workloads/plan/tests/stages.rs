@@ -1,0 +1,163 @@
+//! Where stages are cut, and what starts anew when something changes.
+
+use millrace_plan::Plan;
+
+const HEAD: &str = "\
+apiVersion: millrace.dev/v1alpha1
+kind: TelemetryPipeline
+metadata: {name: stages}
+spec:
+  streams:
+    - {name: cars, key: [.race], partitions: 3}
+";
+
+fn plan(rest: &str) -> Plan {
+    let pipelines = millrace_api::load(&format!("{HEAD}{rest}"), "a.yaml").unwrap();
+    millrace_plan::plan(&pipelines[0]).unwrap()
+}
+
+/// The stages alone, as the plan's text has them.
+fn stages(rest: &str) -> String {
+    let text = plan(rest).to_string();
+    let begin = text.find("stage ").unwrap();
+    text[begin..text.find("\nsinks").unwrap_or(text.len())].trim().to_owned()
+}
+
+#[test]
+fn a_rank_by_another_group_reads_in_a_stage_of_its_own() {
+    assert_eq!(
+        stages(
+            "
+  processors:
+    - {name: fast, from: [cars], filter: .speed == 1}
+    - {name: order, from: [fast], rank: {group: .team, entity: .car, by: .points}}
+    - {name: seen, from: [fast, order], map: .a = 1}
+"
+            .replace("fast, order", "fast")
+            .as_str()
+        ),
+        "\
+stage fast: reads cars, 3 tasks
+  filter fast ← cars
+  rekey order.repartition ← fast, key [.team] → order.repartition
+  map seen ← fast → seen
+
+stage order: reads order.repartition, 3 tasks
+  rank order ← order.repartition → order"
+    );
+}
+
+#[test]
+fn a_program_that_may_change_the_key_field_is_not_trusted_to_keep_it() {
+    let with = |program: &str| {
+        stages(&format!(
+            "
+  processors:
+    - {{name: change, from: [cars], map: '{program}'}}
+    - {{name: order, from: [change], rank: {{group: .race, entity: .car, by: .points}}}}
+"
+        ))
+    };
+    assert_eq!(
+        with(".points = 1"),
+        "\
+stage change: reads cars, 3 tasks
+  map change ← cars
+  rank order ← change → order"
+    );
+    for program in [".race = 1", ". = {}", ".race.a = 1"] {
+        assert_eq!(
+            with(program),
+            "\
+stage change: reads cars, 3 tasks
+  map change ← cars
+  rekey order.repartition ← change, key [.race] → order.repartition
+
+stage order: reads order.repartition, 3 tasks
+  rank order ← order.repartition → order"
+        );
+    }
+}
+
+#[test]
+fn readers_of_a_new_key_are_in_a_later_stage_and_stages_form_no_cycle() {
+    assert_eq!(
+        stages(
+            "
+  processors:
+    - {name: byTeam, from: [cars], map: .a = 1, key: [.team]}
+    - {name: byRace, from: [byTeam], map: .b = 1, key: [.race]}
+    - {name: both, from: [byRace, cars], map: .c = 1}
+    - {name: same, from: [cars], map: .d = 1, key: [.race]}
+    - {name: after, from: [same], map: .e = 1}
+"
+        ),
+        "\
+stage byTeam: reads cars, 3 tasks
+  map byTeam ← cars, key [.team] → byTeam
+  map same ← cars
+  map after ← same → after
+
+stage byRace: reads byTeam, 3 tasks
+  map byRace ← byTeam, key [.race] → byRace
+
+stage both: reads byRace, cars, 3 tasks
+  map both ← byRace, cars → both"
+    );
+}
+
+#[test]
+fn what_is_not_connected_is_not_in_one_stage() {
+    assert_eq!(
+        stages(
+            "    - {name: boats, key: [.sea]}
+  processors:
+    - {name: a, from: [cars], map: .a = 1}
+    - {name: b, from: [boats], map: .b = 1}
+    - {name: c, from: [cars], map: .c = 1}
+"
+        ),
+        "\
+stage a: reads cars, 3 tasks
+  map a ← cars → a
+  map c ← cars → c
+
+stage b: reads boats, 1 task
+  map b ← boats → b"
+    );
+}
+
+#[test]
+fn raising_a_generation_starts_everything_downstream_anew() {
+    let plan = plan(
+        "
+  processors:
+    - {name: a, from: [cars], map: .a = 1, generation: 2}
+    - {name: b, from: [a], map: .b = 1, generation: 1}
+    - {name: c, from: [cars], map: .c = 1}
+  sinks:
+    - {name: out, from: [b], mqtt: {topic: out}, generation: 1}
+",
+    );
+    let generations = plan.stages[0].operators.iter().map(|o| (o.name.as_str(), o.generation));
+    assert_eq!(generations.collect::<Vec<_>>(), [("a", 2), ("b", 3), ("c", 0)]);
+    assert_eq!(plan.sinks[0].generation, 4);
+}
+
+#[test]
+fn a_fingerprint_is_of_what_state_depends_on_and_of_nothing_else() {
+    let fingerprint = |settings: &str| {
+        let plan = plan(&format!(
+            "
+  processors:
+    - {{name: {settings}, latitude: .lat, longitude: .long}}}}
+"
+        ));
+        plan.stages[0].operators[0].fingerprint.clone()
+    };
+    let base = fingerprint("m, from: [cars], motion: {entity: .car");
+    assert_eq!(base, fingerprint("other, from: [cars], motion: {maxSpeed: 7, entity: .car"));
+    assert_eq!(base, fingerprint("m, from: [cars], motion: {speedUnit: kmh, entity: .car"));
+    assert_ne!(base, fingerprint("m, from: [cars], motion: {entity: .driver"));
+    assert_ne!(base, fingerprint("m, from: [cars], motion: {distance: wgs84, entity: .car"));
+}
