@@ -441,3 +441,38 @@ async fn with_a_certificate_only_tls_is_spoken() {
     assert!(!output.status.success());
     assert_eq!(server.log.records("coordinates", 0).len(), 1);
 }
+
+#[tokio::test]
+async fn a_subscriber_that_takes_nothing_is_disconnected_and_holds_nobody_up_for_long() {
+    let server = Server::plain().await;
+    let mut lazy = TcpStream::connect(server.endpoint.address()).await.unwrap();
+    lazy.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01l").await.unwrap();
+    // SUBSCRIBE to `#` at quality 0; then nothing is read any more.
+    lazy.write_all(b"\x82\x06\x00\x01\x00\x01#\x00").await.unwrap();
+    let mut answers = [0; 9];
+    within(lazy.read_exact(&mut answers)).await.unwrap();
+    let mut quick = server.subscribe(&["-q", "1", "-t", "events"]).await;
+    let publisher = server.endpoint.publisher();
+    let message = |topic: &str, body: bytes::Bytes| OutgoingMessage {
+        topic: topic.into(),
+        body,
+        qos: 1,
+        retain: false,
+    };
+    let large = bytes::Bytes::from(vec![b'x'; 64 << 10]);
+    for _ in 0..2000 {
+        within(publisher.publish(message("carStatus", large.clone()))).await.unwrap();
+    }
+    publisher.publish(message("events", "{}".into())).await.unwrap();
+    assert_eq!(quick.message().await, "{}");
+    let connections = || {
+        let text = server.observer.encode().unwrap();
+        text.lines().find_map(|l| l.strip_prefix("millrace_mqtt_connections ")?.parse().ok())
+    };
+    within(async {
+        while connections() != Some(1) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

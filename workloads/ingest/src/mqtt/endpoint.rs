@@ -1,14 +1,16 @@
 //! Our own MQTT endpoint: a whole broker (MQTT 3.1.1 and 5) whose publishes go into the log.
 //!
 //! Publishers are confirmed after the durable append. Subscribers get what sinks publish, and what
-//! clients publish on the topics of ways in, once that is durable. Clients can publish on no
-//! other topics. Sessions, their queues and retained messages are in memory.
+//! clients publish on the topics of ways in, once that is durable and as far as they can follow.
+//! Clients can publish on no other topics. Sessions, their queues and retained messages are in
+//! memory.
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use millrace_observe::ComponentKind;
@@ -170,6 +172,7 @@ impl MqttEndpoint {
             component: Arc::clone(&component),
             connections: Gauge::default(),
             undelivered: Counter::default(),
+            publisher: OnceLock::new(),
         });
         observer.register(
             "mqtt_connections",
@@ -184,6 +187,7 @@ impl MqttEndpoint {
         let context = context(&gate, settings.max_connections).await;
         let server = MqttServer::new(context.clone()).listener_by_id(listener, 1).build();
         let publisher = EndpointPublisher::new(context.clone());
+        let publisher = gate.publisher.get_or_init(|| publisher).clone();
         component.set(State::Running);
         let closing = publisher.clone();
         let running = tokio::spawn(async move {

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +39,7 @@ use crate::acceptor::Incoming;
 use crate::acceptor::RefusalKind;
 use crate::acceptor::Refused;
 use crate::mqtt::backoff::Backoff;
+use crate::mqtt::publisher::EndpointPublisher;
 use crate::mqtt::tls::Front;
 use crate::mqtt::users::Users;
 use crate::recorded::now_millis;
@@ -59,6 +61,8 @@ pub(super) struct Gate {
     pub(super) component: Arc<Component>,
     pub(super) connections: Gauge,
     pub(super) undelivered: Counter,
+    /// Knows whether subscribers lag behind; set once the broker is made.
+    pub(super) publisher: OnceLock<EndpointPublisher>,
 }
 
 /// The broker's handle to the gate.
@@ -117,6 +121,13 @@ impl Gate {
     /// client sends again when it is back.
     async fn publish(&self, session: &Session, publish: &Publish) -> PublishAclResult {
         match self.accept(&session.id, publish).await {
+            // What clients publish is shown to subscribers as far as they can follow: the broker
+            // would keep it for them without a limit. What sinks publish waits for them instead.
+            End::Accepted if self.is_crowded().await => {
+                self.undelivered.inc();
+                let reason = "subscribers are too slow to be shown this".to_owned();
+                refused(PublishAckReason::NoMatchingSubscribers, reason, Confirm::Yes)
+            }
             End::Accepted => PublishAclResult::allow(),
             End::Refused(kind, reason) => refused(reason_code(kind), reason, Confirm::Yes),
             End::GivenUp(reason) => {
@@ -129,6 +140,13 @@ impl Gate {
                 "the endpoint is closing".to_owned(),
                 Confirm::CloseInstead,
             ),
+        }
+    }
+
+    async fn is_crowded(&self) -> bool {
+        match self.publisher.get() {
+            Some(publisher) => publisher.is_crowded().await,
+            None => false,
         }
     }
 

@@ -5,6 +5,8 @@
 //! it, and then the endpoint drops the oldest messages of that session.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,8 +21,11 @@ use rmqtt::types::Publish;
 use rmqtt::types::QoS;
 use tokio::time::Instant;
 
-/// A look at the queues costs a walk over all sessions, so it is taken once in so many messages.
-const LOOK_EVERY: usize = 64;
+/// A look at the queues costs a walk over all sessions, so it is taken at most so often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A publisher that publishes faster than that looks after so many messages.
+const LOOK_AFTER: usize = 256;
 
 /// The publisher waits while a connected subscriber has more messages than this waiting.
 const CROWDED: usize = 1024;
@@ -61,12 +66,31 @@ pub struct EndpointPublisher {
     context: ServerContext,
     sender: Sender,
     published: Arc<AtomicUsize>,
+    crowd: Arc<Crowd>,
+}
+
+/// Whether subscribers lag behind, as last seen.
+struct Crowd {
+    begun: Instant,
+    /// When it was last seen, in milliseconds since `begun`.
+    looked: AtomicU64,
+    lagging: AtomicBool,
 }
 
 impl EndpointPublisher {
     pub(super) fn new(context: ServerContext) -> Self {
         let id = Id::from(context.node.id(), "millrace".into());
-        Self { context, sender: Sender::from_system(id), published: Arc::default() }
+        let crowd = Crowd {
+            begun: Instant::now(),
+            looked: AtomicU64::new(0),
+            lagging: AtomicBool::new(false),
+        };
+        Self {
+            context,
+            sender: Sender::from_system(id),
+            published: Arc::default(),
+            crowd: Arc::new(crowd),
+        }
     }
 
     /// Puts a message into the queues of all sessions that have subscribed to its topic, those of
@@ -78,7 +102,7 @@ impl EndpointPublisher {
         if !is_publishable(&message.topic) {
             return Err(PublishError::Topic(message.topic));
         }
-        if self.published.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
+        if self.published.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_AFTER) {
             self.wait_for_subscribers().await;
         }
         let packet = PublishPacket {
@@ -105,6 +129,19 @@ impl EndpointPublisher {
         while self.longest_queue().await > CROWDED && Instant::now() < until {
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether a connected subscriber has more messages waiting than it should; at most 20 ms old.
+    pub(super) async fn is_crowded(&self) -> bool {
+        let crowd = &self.crowd;
+        let now = u64::try_from(crowd.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = crowd.looked.load(Ordering::Relaxed);
+        let due = u128::from(now.saturating_sub(last)) >= LOOK_EVERY.as_millis();
+        let relaxed = Ordering::Relaxed;
+        if due && crowd.looked.compare_exchange(last, now, relaxed, relaxed).is_ok() {
+            crowd.lagging.store(self.longest_queue().await > CROWDED, relaxed);
+        }
+        crowd.lagging.load(relaxed)
     }
 
     /// Most messages that wait for one connected subscriber.
