@@ -9,7 +9,7 @@ use crate::command::Outcome;
 use crate::workspace;
 
 /// Where the resource's definition is kept.
-const CRD_FILE: &str = "crds/telemetrypipelines.millrace.dev.yaml";
+const CRD_FILE: &str = "crds/telemetrypipelines.yaml";
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArguments {

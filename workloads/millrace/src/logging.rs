@@ -20,7 +20,7 @@ const DEFAULT_FILTER: &str = "warn,millrace=info,rmqtt=error,rmqtt_net=error,rmq
 pub(crate) struct LoggingArguments {
     /// What to log: a level (error, warn, info, debug, trace), or levels by module.
     ///
-    /// Without it RUST_LOG counts, and without that `info` for Millrace.
+    /// Without it `RUST_LOG` counts, and without that `info` for Millrace.
     #[arg(long = "log", global = true, value_name = "FILTER")]
     filter: Option<String>,
 

@@ -30,7 +30,7 @@ pub(super) fn measure(
 fn figures(name: &str, method: &str, details: &Value) -> Vec<Figure> {
     vec![Figure {
         what: name.to_owned(),
-        figure: details.to_string(),
+        value: details.to_string(),
         target: String::new(),
         method: method.to_owned(),
         details: details.clone(),

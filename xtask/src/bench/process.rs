@@ -77,7 +77,7 @@ pub(super) fn idle_memory() -> Result<Figure, Box<dyn Error>> {
     let mebibytes = |kibibytes: u64| kibibytes as f64 / 1024.0;
     Ok(Figure {
         what: "idle `millrace run`, resident".to_owned(),
-        figure: format!("{:.1} MiB", mebibytes(resident)),
+        value: format!("{:.1} MiB", mebibytes(resident)),
         target: "< 40 MiB".to_owned(),
         method: format!("VmRSS of the release program {} s after its start", SETTLE.as_secs()),
         details: json!({"residentKib": resident, "peakKib": peak}),

@@ -48,7 +48,7 @@ pub(super) fn measure(seconds: u64) -> Result<Figure, Box<dyn Error>> {
     };
     Ok(Figure {
         what: "race end to end, from the releasing record's arrival to delivery by MQTT".to_owned(),
-        figure: format!("p99 {:.1} ms, median {:.1} ms", percentile(99), percentile(50)),
+        value: format!("p99 {:.1} ms, median {:.1} ms", percentile(99), percentile(50)),
         target: "p99 < 20 ms".to_owned(),
         method: format!(
             "release program, 30 messages/s at QoS 1 for {seconds} s, {} deliveries, client included",

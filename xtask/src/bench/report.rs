@@ -9,7 +9,7 @@ pub(super) struct Figure {
     /// What was measured.
     pub(super) what: String,
     /// The figure with its unit.
-    pub(super) figure: String,
+    pub(super) value: String,
     /// What the project wants to reach.
     pub(super) target: String,
     /// How it was measured.
@@ -23,7 +23,7 @@ pub(super) fn table(figures: &[Figure]) -> Vec<String> {
     let mut lines =
         vec!["| what | figure | to reach | how |".to_owned(), "|---|---|---|---|".to_owned()];
     lines.extend(figures.iter().map(|figure| {
-        format!("| {} | {} | {} | {} |", figure.what, figure.figure, figure.target, figure.method)
+        format!("| {} | {} | {} | {} |", figure.what, figure.value, figure.target, figure.method)
     }));
     lines
 }

@@ -134,7 +134,10 @@ mod tests {
             compare(&[a.clone(), b.clone(), c.clone()], &[a, d, c]),
             [Difference::Missing("\"b\"".into()), Difference::Unexpected("\"d\"".into())]
         );
-        assert_eq!(compare(&[], &[b.clone()]), [Difference::Unexpected("\"b\"".into())]);
+        assert_eq!(
+            compare(&[], std::slice::from_ref(&b)),
+            [Difference::Unexpected("\"b\"".into())]
+        );
         assert_eq!(compare(&[b], &[]), [Difference::Missing("\"b\"".into())]);
     }
 }

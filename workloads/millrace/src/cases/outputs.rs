@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace_core::DeadLetter;
-use millrace_core::Event;
 use millrace_core::Record;
 use millrace_core::StreamName;
-use millrace_core::event::text;
 use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::ReadError;
 use millrace_log::ReadLimit;
 use millrace_plan::Plan;
-use millrace_plan::model::MqttSink;
-use millrace_plan::model::MqttTopic;
 use millrace_plan::model::SinkTarget;
 use millrace_plan::model::TablePlan;
-use millrace_plan::program::Program;
-use millrace_plan::program::Stopped;
+use millrace_sinks::BuildError;
+use millrace_sinks::message_of;
 use millrace_tables::LookUpError;
 use millrace_tables::TableStore;
 use millrace_tables::export;
@@ -44,12 +40,12 @@ pub(crate) enum ReadOutputsError {
         source: serde_json::Error,
     },
     /// A message's topic or body cannot be made.
-    #[error("sink `{sink}` cannot make a message: {reason}")]
+    #[error("sink `{sink}` cannot make a message")]
     Message {
         /// The sink.
         sink: String,
         /// Why not.
-        reason: String,
+        source: BuildError,
     },
     /// A table cannot be read.
     #[error("cannot read table `{table}`")]
@@ -123,13 +119,15 @@ pub(super) async fn messages(
         for stream in &sink.from {
             let name: Arc<str> = stream.as_str().into();
             for record in records(plan, log, stream).await? {
-                let event = Event::parse(Arc::clone(&name), record).map_err(|source| {
-                    ReadOutputsError::Event { stream: stream.to_string(), source }
-                })?;
-                let (topic, body) = message(mqtt, &event).map_err(|reason| {
-                    ReadOutputsError::Message { sink: sink.name.clone(), reason }
-                })?;
-                topics.entry(topic).or_default().push((event.time, body));
+                let unsendable =
+                    |source| ReadOutputsError::Message { sink: sink.name.clone(), source };
+                let Some(message) = message_of(mqtt, &name, &record).map_err(unsendable)? else {
+                    continue;
+                };
+                // A body that is not JSON is compared as text.
+                let body = serde_json::from_slice(&message.body)
+                    .unwrap_or_else(|_| String::from_utf8_lossy(&message.body).into());
+                topics.entry(message.topic).or_default().push((record.event_time, body));
             }
         }
     }
@@ -150,34 +148,11 @@ pub(super) async fn rows(
     let text = export(tables, table)
         .await
         .map_err(|source| ReadOutputsError::Table { table: table.name.clone(), source })?;
-    let mut lines = text.lines().map(|line| serde_json::from_str::<Vec<Value>>(line));
+    let mut lines = text.lines().map(serde_json::from_str::<Vec<Value>>);
     let names = lines.next().and_then(Result::ok).unwrap_or_default();
     let object = |cells: Vec<Value>| {
         let names = names.iter().filter_map(|name| name.as_str().map(str::to_owned));
         Value::Object(names.zip(cells).collect())
     };
     Ok(lines.filter_map(Result::ok).map(object).collect())
-}
-
-/// The topic and the body of a sink's message.
-fn message(sink: &MqttSink, event: &Event) -> Result<(String, Value), String> {
-    let value_of = |program: &Program| {
-        program.value_of(event).map_err(|stopped| match stopped {
-            Stopped::Aborted => "the program said `abort`".to_owned(),
-            Stopped::Failed(reason) => reason,
-        })
-    };
-    let topic = match &sink.topic {
-        MqttTopic::Constant(topic) => topic.clone(),
-        MqttTopic::Program(program) => {
-            let topic = value_of(program)?;
-            text(&topic).ok_or("the topic is not a text")?.to_owned()
-        }
-    };
-    let body = match &sink.body {
-        None => event.value.clone(),
-        Some(program) => value_of(program)?,
-    };
-    let body = serde_json::to_value(body).map_err(|error| error.to_string())?;
-    Ok((topic, body))
 }

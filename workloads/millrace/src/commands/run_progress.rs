@@ -1,5 +1,6 @@
 //! What `millrace run --until-end` shows: how far it has come, and what came out.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millrace_ingest::FeedProgress;
@@ -67,7 +68,7 @@ pub(super) struct Summary {
     seconds: f64,
     lines: u64,
     refused: u64,
-    streams: Vec<(String, i64)>,
+    streams: BTreeMap<String, i64>,
 }
 
 impl Summary {

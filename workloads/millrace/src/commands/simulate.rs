@@ -37,7 +37,7 @@ use crate::output::OutputFormat;
 use crate::process::signals;
 
 /// How long ago an endless race starts that runs faster than time.
-const FAST_ENDLESS_START: Duration = Duration::from_secs(24 * 60 * 60);
+const FAST_ENDLESS_START: Duration = Duration::from_hours(24);
 
 /// Send what devices would send.
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ use millrace_log::ReadLimit;
 use millrace_query::QueryState;
 use millrace_query::serve;
 use millrace_sinks::MqttSinks;
+use millrace_sinks::Publisher;
 use millrace_tables::sink::SinkContext;
 use millrace_tables::sink::TableSink;
 use millrace_tables::sink::run_table_sink;
@@ -159,8 +160,8 @@ impl Live {
             MqttEndpoint::start(options.mqtt, acceptor.clone(), observer, ingest.stop.clone())
                 .await?;
         let mqtt_address = endpoint.address();
-        let publisher = Arc::new(endpoint.publisher());
-        let mqtt_sinks = MqttSinks::start(plan, log, Some(publisher), observer, &sinks.stop);
+        let publisher: Arc<dyn Publisher> = Arc::new(endpoint.publisher());
+        let mqtt_sinks = MqttSinks::start(plan, log, Some(&publisher), observer, &sinks.stop);
         sinks.tasks.spawn(mqtt_sinks.closed());
 
         let state = QueryState::new(

@@ -67,7 +67,7 @@ pub(crate) enum UntilEndError {
     Broken(#[from] tokio::task::JoinError),
     /// It was stopped.
     #[error(
-        "stopped before the end: what was done is kept, the same command goes on from there without --input"
+        "stopped before the end: what was done is kept, and the same command goes on from there"
     )]
     Stopped,
 }
