@@ -10,9 +10,10 @@ use millrace_log::ReadLimit;
 use millrace_log::embedded::EmbeddedLog;
 use millrace_log::embedded::EmbeddedLogOptions;
 use millrace_plan::Plan;
-use millrace_plan::model::SinkTarget;
 use millrace_plan::model::StreamOrigin;
+use millrace_tables::TableStore as _;
 use millrace_tables::export;
+use millrace_tables::sink::TableSink;
 use millrace_tables::sqlite::SqliteStore;
 
 /// The plan of a resource file.
@@ -67,14 +68,12 @@ pub(crate) fn outputs(resource: &Path, folder: &Path) -> BTreeMap<String, Vec<St
         }
         log.close().await;
         let store = SqliteStore::open(&data.join("tables.sqlite")).await.unwrap();
-        for sink in &plan.sinks {
-            if let SinkTarget::Table(table) = &sink.target {
-                let lines = export(&store, table).await.unwrap();
-                outputs.insert(
-                    format!("table {}", table.name),
-                    lines.lines().map(str::to_owned).collect(),
-                );
-            }
+        let tables: Vec<_> = TableSink::all(&plan).iter().map(TableSink::spec).collect();
+        store.ensure_tables(&tables).await.unwrap();
+        for table in tables {
+            let lines = export(&store, &table.plan).await.unwrap();
+            let lines = lines.lines().map(str::to_owned).collect();
+            outputs.insert(format!("table {}", table.plan.name), lines);
         }
         outputs
     })
