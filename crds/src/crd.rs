@@ -26,6 +26,7 @@ pub fn crd_yaml() -> String {
 ///
 /// # Panics
 /// Never: the CRD is a constant of the program.
+#[must_use]
 pub fn crd_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let crd = TelemetryPipeline::crd();

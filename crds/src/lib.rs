@@ -6,6 +6,8 @@
 
 // The derive of schemas makes a hidden copy of each public type.
 #![allow(unreachable_pub)]
+// Each column of the resource has a type of its own, in one attribute of the derive.
+#![allow(clippy::duplicated_attributes)]
 
 mod broker;
 mod crd;

@@ -33,7 +33,7 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str, problems: &mut Ve
             }
         }
         Value::Array(items) => {
-            size(schema, ["minItems", "maxItems"], items.len(), "items", path, problems)
+            size(schema, ["minItems", "maxItems"], items.len(), "items", path, problems);
         }
         Value::Object(fields) => {
             size(

@@ -24,7 +24,7 @@ use crate::schema::Schema;
 use crate::schema::SchemaError;
 
 /// How long dead letters are kept: long enough to be looked at and replayed.
-const DEAD_LETTERS_TIME: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEAD_LETTERS_TIME: Duration = Duration::from_hours(30 * 24);
 
 /// How many bytes of dead letters are kept.
 const DEAD_LETTERS_BYTES: u64 = 1 << 30;
