@@ -1,6 +1,9 @@
 //! `examples/race.yaml`: it loads, its plan is the golden one, and each of its programs gives what
 //! the contract says, literally.
 
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::sync::Arc;
 
 use millrace_core::Event;

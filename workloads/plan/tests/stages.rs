@@ -1,5 +1,8 @@
 //! Where stages are cut, and what starts anew when something changes.
 
+// Helpers of tests may fail as tests do.
+#![allow(clippy::unwrap_used)]
+
 use millrace_plan::Plan;
 
 const HEAD: &str = "\
