@@ -36,10 +36,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> Outcome {
     let is_wanted =
         |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let mut figures = Vec::new();
-    for (name, package, example) in examples::ALL {
-        if is_wanted(name) {
-            say(&format!("== {name}"));
-            figures.extend(examples::measure(name, package, example)?);
+    for example in examples::ALL {
+        if is_wanted(example.name) {
+            say(&format!("== {}", example.name));
+            figures.extend(example.measure()?);
         }
     }
     if is_wanted("race") {
