@@ -22,7 +22,7 @@ type Described = (String, String, &'static str);
 
 /// All examples that measure.
 pub(super) const ALL: [Example; 3] = [
-    Example { name: "log", package: "millrace-log", example: "append_bench", describe: append },
+    Example { name: "log", package: "millrace-log", program: "append_bench", describe: append },
     Example {
         name: "operators",
         package: "millrace-processors",
