@@ -10,12 +10,13 @@ use crate::command::Outcome;
 use crate::workspace;
 
 /// Programs that tests use, and the Debian package that has each.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 6] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("chromium", "chromium"),
 ];
 
 #[derive(Debug, Args)]
@@ -48,7 +49,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Outcome {
         step("Testing the dashboard", || {
             command::run(&dashboard, "npm", &["ci", "--no-audit", "--no-fund"])?;
             command::run(&dashboard, "npm", &["run", "check"])?;
-            command::run(&dashboard, "npm", &["test"])
+            command::run(&dashboard, "npm", &["test"])?;
+            command::run(&dashboard, "npm", &["run", "build"])?;
+            command::run(&dashboard, "npm", &["run", "behaviour"])
         })?;
     }
     say("Every test has passed.");
