@@ -50,8 +50,9 @@ struct Subscriber {
 fn subscribe(pipeline: &mut Pipeline, topics: &[&str], count: usize) -> Subscriber {
     let address = pipeline.mqtt();
     let (host, port) = address.split_once(':').unwrap();
-    let mut command = Command::new("mosquitto_sub");
-    command.args(["-d", "-h", host, "-p", port, "-q", "1", "-v", "-W", "60"]);
+    // Line by line, or the subscriber would tell nothing before its end.
+    let mut command = Command::new("stdbuf");
+    command.args(["-oL", "mosquitto_sub", "-d", "-h", host, "-p", port, "-q", "1", "-v", "-W", "60"]);
     command.args(["-C", &count.to_string()]);
     for topic in topics {
         command.args(["-t", topic]);

@@ -46,7 +46,7 @@ fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_and_the_reason() {
     let year_3000 = 32_503_680_000_000_i64;
     let bad: Vec<(Vec<u8>, &str)> = vec![
         (b"not JSON".to_vec(), "JSON"),
-        (b"\xff\xfe\x00".to_vec(), "UTF-8"),
+        (b"\xff\xfe\x00".to_vec(), "JSON"),
         (br#"{"timestamp":1541693114862}"#.to_vec(), "carIndex"),
         (
             br#"{"timestamp":"now","carIndex":1,"location":{"lat":1,"long":1}}"#.to_vec(),
