@@ -1,6 +1,8 @@
 //! The race as outside clients see it: Debian's `mosquitto_pub` and `mosquitto_sub` against the
 //! program, with the golden numbers of the contract.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -52,7 +54,20 @@ fn subscribe(pipeline: &mut Pipeline, topics: &[&str], count: usize) -> Subscrib
     let (host, port) = address.split_once(':').unwrap();
     // Line by line, or the subscriber would tell nothing before its end.
     let mut command = Command::new("stdbuf");
-    command.args(["-oL", "mosquitto_sub", "-d", "-h", host, "-p", port, "-q", "1", "-v", "-W", "60"]);
+    command.args([
+        "-oL",
+        "mosquitto_sub",
+        "-d",
+        "-h",
+        host,
+        "-p",
+        port,
+        "-q",
+        "1",
+        "-v",
+        "-W",
+        "60",
+    ]);
     command.args(["-C", &count.to_string()]);
     for topic in topics {
         command.args(["-t", topic]);
@@ -126,9 +141,10 @@ fn the_golden_speeds_come_out_on_car_status() {
         messages.iter().map(|(_, m)| m.clone()).filter(|m| m["type"] == kind).collect()
     };
     let positions = of("POSITION");
-    for car in 0..4 {
+    assert_eq!(positions.len(), 4);
+    for (car, position) in positions.iter().enumerate() {
         assert_eq!(
-            positions[car],
+            *position,
             json!({"timestamp": START, "carIndex": car, "type": "POSITION", "value": car + 1})
         );
     }
@@ -149,10 +165,11 @@ fn an_overtake_is_told_once_it_has_held_on_the_topic_of_its_race() {
     let mut pipeline = Pipeline::start(&example(), folder.path(), &[]);
     let subscriber = subscribe(&mut pipeline, &["events/spa", "carStatus/spa"], 2 + 2 * 12 + 3);
     // Car 1 drives twice as fast as car 0, from the start: it is behind only by its number.
-    for tick in 0..=12_i64 {
-        let time = START + 200 * tick;
-        for (car, metres) in [(0, 5 * tick), (1, 10 * tick)] {
-            let lat = format!("{:.9}", 52.0 + metres as f64 * 8.993_216e-6);
+    for tick in 0..=12_i32 {
+        let time = START + 200 * i64::from(tick);
+        let driven = f64::from(tick);
+        for (car, metres) in [(0, 5.0), (1, 10.0)] {
+            let lat = format!("{:.9}", 52.0 + metres * driven * 8.993_216e-6);
             publish(&mut pipeline, "carCoordinates/spa", &coordinates(time, car, &lat, "-1.0"));
         }
     }

@@ -1,6 +1,8 @@
 //! Bad input and bad places: what the design says of each happens, nothing confirmed is lost,
 //! and memory stays bounded.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,6 +4,8 @@
 //! `MILLRACE_KILLS` sets how often each replay is killed (50 in the first, 10 in the others),
 //! `MILLRACE_SEED` when.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,7 +1,8 @@
 //! What the tests from outside share: the program as a process, an MQTT client, simulated races,
 //! and the content of a data folder.
 
-#![allow(dead_code, reason = "each test uses a part of this")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
 pub(crate) mod content;
 pub(crate) mod mqtt;

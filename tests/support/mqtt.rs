@@ -1,4 +1,4 @@
-//! A small MQTT 3.1.1 client of the tests' own: it publishes with QoS 1 in a window and tells
+//! A small MQTT 3.1.1 client of the tests: it publishes with QoS 1 in a window and tells
 //! which messages were confirmed, so that a test knows exactly what it has to send again.
 
 use std::collections::VecDeque;

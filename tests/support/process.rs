@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// How long a test waits for anything before it gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `millrace run`.
 pub(crate) struct Pipeline {

@@ -84,10 +84,9 @@ impl Engine {
                     _ => options.input_finished.clone(),
                 })
                 .collect::<Vec<_>>();
-            let (stage_finished, receiver) = watch::channel(false);
+            let (sender, receiver) = watch::channel(false);
             stages_finished.push(receiver);
-            let running =
-                Arc::new(StageRunning::new(plan.stages[stage].partitions, stage_finished));
+            let running = Arc::new(StageRunning::new(plan.stages[stage].partitions, sender));
             for partition in 0..plan.stages[stage].partitions {
                 let supervisor = Supervisor {
                     plan: Arc::clone(plan),
@@ -137,13 +136,11 @@ impl Engine {
                 failure.get_or_insert(error);
             }
         }
-        match failure {
-            Some(error) => Err(error),
-            None => {
-                self.finished.send_replace(true);
-                Ok(())
-            }
+        if let Some(error) = failure {
+            return Err(error);
         }
+        self.finished.send_replace(true);
+        Ok(())
     }
 }
 

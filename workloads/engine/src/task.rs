@@ -111,10 +111,8 @@ impl Task {
                 self.release_everything();
                 self.commit().await?;
                 return Ok(Ended::Input);
-            } else {
-                if self.wait(shutdown).await == Woken::CommitTime {
-                    self.commit().await?;
-                }
+            } else if self.wait(shutdown).await == Woken::CommitTime {
+                self.commit().await?;
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The same input gives the same outputs: shuffled, repeated, in any batches, over any
 //! partitions, and through restarts.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,5 +1,9 @@
 //! A race for the engine: plans, input and the content of streams after a run.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+#![allow(clippy::cast_precision_loss, reason = "the numbers of the tests are small")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,10 +53,7 @@ pub fn coordinates(key: &str, partitions: i32) -> StreamPlan {
             max_ahead: Duration::from_mins(5),
             max_behind: None,
             on_late: OnLate::DeadLetter,
-            deduplicate: Some(Deduplication {
-                within: Duration::from_mins(2),
-                max_ids: 1_000_000,
-            }),
+            deduplicate: Some(Deduplication { within: Duration::from_mins(2), max_ids: 1_000_000 }),
         }),
     }
 }
