@@ -144,7 +144,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_holds_confirmations_says_so_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::mount(folder.path(), "96m");
+    let disk = SmallDisk::mount(folder.path(), "512m");
     let mut pipeline = Pipeline::start(&example(), &disk.0, &[]);
     publish(&mut pipeline, &[coordinates(1_541_693_114_862, 0, 52.0)]);
     // All that is left of the disk, until nothing more fits.
@@ -160,7 +160,7 @@ fn a_full_disk_holds_confirmations_says_so_and_goes_on_when_there_is_room() {
         let mut publisher = Publisher::connect(&address, "full").unwrap();
         // More than the log has set aside; each message is waited for.
         let padding = "x".repeat(64 << 10);
-        for index in 0..1500_i64 {
+        for index in 0..1000_i64 {
             let payload = format!(
                 r#"{{"timestamp":{},"carIndex":0,"location":{{"lat":52.0,"long":-1.0}},"padding":"{padding}"}}"#,
                 1_541_693_114_862 + index * 200
@@ -180,9 +180,13 @@ fn a_full_disk_holds_confirmations_says_so_and_goes_on_when_there_is_room() {
     pipeline.until("it is ready again", |_| {
         support::process::get(&http, "/readyz").is_ok_and(|(code, _)| code == 200)
     });
-    drop(pipeline);
-    // The sender ends with the process: it may not have had room for everything.
-    let _ = sender.join();
+    sender.join().unwrap();
+    let (_, status) = pipeline.get("/api/v1/status");
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let stream = |stream: &&Value| stream["name"] == "coordinates";
+    let coordinates = status["streams"].as_array().unwrap().iter().find(stream).unwrap();
+    // Each of the 1,001 messages is there; one that was held may have been sent again.
+    assert!(coordinates["records"].as_i64().unwrap() >= 1001, "{coordinates}");
 }
 
 #[test]
@@ -228,4 +232,49 @@ fn a_second_process_on_the_same_folder_and_a_taken_port_are_refused_by_name() {
     assert!(said.contains("--http-listen") && said.contains(&http), "{said}");
     let said = second(other.path(), "127.0.0.1:0", &mqtt);
     assert!(said.contains("--mqtt-listen") && said.contains(&mqtt), "{said}");
+}
+
+#[test]
+fn an_event_of_the_past_is_counted_as_late_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::start(&example(), folder.path(), &[]);
+    let time = 1_541_693_114_862;
+    let past = 1000;
+    publish(&mut pipeline, &[time, time + 5000, past].map(|time| coordinates(time, 1, 52.0)));
+    let http = pipeline.http();
+    let late = r#"millrace_task_records_late_total{stage="motion",stream="coordinates"} 1"#;
+    pipeline.until("the event is counted as late", |_| {
+        support::process::get(&http, "/metrics").is_ok_and(|(_, metrics)| metrics.contains(late))
+    });
+    let (_, records) = pipeline.get("/api/v1/streams/motion/records?partition=0&from=0");
+    let records: Value = serde_json::from_str(&records).unwrap();
+    let times: Vec<_> =
+        records["records"].as_array().unwrap().iter().map(|r| r["eventTime"].clone()).collect();
+    assert_eq!(times, [time]);
+}
+
+#[test]
+fn a_damaged_log_is_refused_at_start_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = Pipeline::start(&example(), folder.path(), &[]);
+    let time = 1_541_693_114_862;
+    let payloads: Vec<_> = (0..50).map(|n| coordinates(time + 200 * n, 1, 52.0)).collect();
+    publish(&mut pipeline, &payloads);
+    pipeline.kill();
+    let log = folder.path().join("data/log");
+    let journals: Vec<PathBuf> = std::fs::read_dir(log.join("database"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jnl"))
+        .collect();
+    let [journal] = &journals[..] else { unreachable!("{journals:?}") };
+    // Half of what was confirmed is gone.
+    let mut bytes = std::fs::read(journal).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes.truncate(used / 2);
+    std::fs::write(journal, bytes).unwrap();
+    let (status, said) = Pipeline::spawn(&example(), folder.path(), &[]).wait();
+    assert_eq!(status.code(), Some(74), "{said}");
+    assert!(said.contains("is damaged") && said.contains(log.to_str().unwrap()), "{said}");
+    assert!(said.contains("backup"), "{said}");
 }
