@@ -19,3 +19,8 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn program(release: bool) -> PathBuf {
     target().join(if release { "release" } else { "debug" }).join("millrace")
 }
+
+/// An example of a crate, built with the release profile.
+pub(crate) fn example(name: &str) -> PathBuf {
+    target().join("release").join("examples").join(name)
+}

@@ -41,6 +41,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+/// Time of each client's first message, in milliseconds since 1970.
+const START: u64 = 1_541_693_114_862;
+
 type AnyError = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {
@@ -98,17 +101,23 @@ async fn run(connections: u64, window: usize, seconds: u64, mapped: bool) -> Res
     println!(
         "{}",
         serde_json::json!({
-            "connections": connections,
+            "what": format!(
+                "MQTT into the log, {connections} connections, clients in the same process, {}",
+                if mapped { "validated and mapped" } else { "validated" },
+            ),
+            "bytes": body(0, START).len(),
+            "batch": 1,
+            "acknowledged": "PUBACK after fdatasync, QoS 1",
             "window": window,
-            "mapped": mapped,
-            "seconds": elapsed,
-            "messagesPerSecond": rate.round(),
-            "cpuSecondsWithClients": after.1 - before.1,
-            "syncs": after.2 - before.2,
-            "microseconds": {
-                "p50": percentile(500), "p90": percentile(900),
-                "p99": percentile(990), "p999": percentile(999),
+            "perSecond": rate.round(),
+            "micros": {
+                "p50": percentile(500), "p99": percentile(990), "p999": percentile(999),
             },
+            "cpuSeconds": after.1 - before.1,
+            "events": after.0 - before.0,
+            "peakKib": peak_kib(),
+            "syncs": after.2 - before.2,
+            "seconds": elapsed,
         })
     );
     cancel.cancel();
@@ -143,7 +152,7 @@ async fn publish(
     let mut packets = Vec::new();
     let mut answers = vec![0; 4 * window];
     let (mut next, mut unconfirmed, mut have) = (1_u16, 0, 0);
-    let mut time = 1_541_693_114_862_u64;
+    let mut time = START;
     while !stop.load(Ordering::Relaxed) || unconfirmed > 0 {
         packets.clear();
         while unconfirmed < window && !stop.load(Ordering::Relaxed) {
@@ -174,9 +183,7 @@ async fn publish(
 }
 
 fn packet(packets: &mut Vec<u8>, id: u16, car: u64, time: u64) {
-    let body = format!(
-        r#"{{"timestamp":{time},"carIndex":{car},"location":{{"lat":51.349937311969725,"long":-0.544958142167281}}}}"#
-    );
+    let body = body(car, time);
     let topic = b"carCoordinates";
     let length = 2 + topic.len() + 2 + body.len();
     packets.push(0x32);
@@ -191,6 +198,19 @@ fn packet(packets: &mut Vec<u8>, id: u16, car: u64, time: u64) {
     packets.extend(topic);
     packets.extend(id.to_be_bytes());
     packets.extend(body.as_bytes());
+}
+
+fn body(car: u64, time: u64) -> String {
+    format!(
+        r#"{{"timestamp":{time},"carIndex":{car},"location":{{"lat":51.349937311969725,"long":-0.544958142167281}}}}"#
+    )
+}
+
+/// Most memory that was resident at once, where Linux tells it.
+fn peak_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// CPU time of this process so far, all threads, where Linux tells it.

@@ -1,5 +1,6 @@
 //! Measures durable appends of the embedded log and prints the figures as one line of JSON per
-//! case. The folder is the first argument, or a temporary one.
+//! case. The folder is the first argument, or a temporary one. CPU time includes the making of the
+//! records.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -76,20 +77,17 @@ async fn run(folder: &Path, case: &Case) -> Result<(), Failure> {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let records_float = records as f64;
     let line = json!({
-        "case": case.name,
-        "producers": case.producers,
-        "recordsPerAppend": case.records,
-        "valueBytes": case.bytes,
-        "records": records,
-        "recordsPerSecond": records_float / took,
-        "cpuMicrosPerRecord": cpu * 1e6 / records_float,
-        "p50Micros": quantile(500),
-        "p99Micros": quantile(990),
-        "p999Micros": quantile(999),
-        "fsyncs": after.syncs - before.syncs,
+        "what": format!("log, {}: {} appending at once", case.name, case.producers),
+        "bytes": case.bytes,
+        "batch": case.records,
+        "acknowledged": "fdatasync",
+        "perSecond": records_float / took,
+        "micros": {"p50": quantile(500), "p99": quantile(990), "p999": quantile(999)},
         "cpuSeconds": cpu,
+        "events": records,
+        "peakKib": peak_resident_kib()?,
+        "fsyncs": after.syncs - before.syncs,
         "seconds": took,
-        "peakResidentKiB": peak_resident_kib()?,
     });
     #[expect(clippy::print_stdout, reason = "this is the program's output")]
     {

@@ -1,4 +1,4 @@
-//! Measures `motion` and `rank` on one thread and prints the result as JSON.
+//! Measures `motion`, `rank` and VRL programs on one thread and prints a line of JSON for each.
 //!
 //! `cargo run --release -p millrace-processors --example operators_bench`
 
@@ -13,33 +13,95 @@ use millrace_core::Event;
 use millrace_core::EventId;
 use millrace_core::FieldPath;
 use millrace_core::Headers;
+use millrace_core::Value;
 use millrace_plan::model::DistanceModel;
 use millrace_plan::model::MotionSettings;
 use millrace_plan::model::Operation;
 use millrace_plan::model::OperatorPlan;
 use millrace_plan::model::RankSettings;
 use millrace_plan::model::SpeedUnit;
+use millrace_plan::program::Place;
+use millrace_plan::program::Program;
+use millrace_plan::program::context_of_message;
 use millrace_processors::Emitter;
 use millrace_processors::Operator;
 use millrace_processors::build;
 use serde_json::json;
 
 const FRAMES: i64 = 20_000;
+const PROGRAM_RUNS: i64 = 500_000;
+
+/// What maps an incoming message of the race.
+const AT_INGEST: &str = r#".race = split(%topic, "/")[1] || "race""#;
+
+/// What makes a message of an event with its motion.
+const STATUS: &str = r#"
+. = if %stream == "motion" && .speed != null {
+  {"timestamp": .timestamp, "carIndex": .carIndex, "type": "SPEED", "value": .speed}
+} else {
+  abort
+}
+"#;
 
 fn main() {
-    let cases = [6, 100, 1000].map(|cars| {
+    for cars in [6, 100, 1000] {
         let frames = (FRAMES * 6 / cars).max(10);
-        json!({
-            "cars": cars,
-            "motionEventsPerSecond": measure(cars, frames, false),
-            "motionAndRankEventsPerSecond": measure(cars, frames, true),
-        })
-    });
-    println!("{}", json!({"threads": 1, "cases": cases}));
+        for (ranked, name) in [(false, "motion"), (true, "motion and rank")] {
+            print(
+                &format!("{name}, {cars} entities"),
+                cars * frames,
+                measure(cars, frames, ranked),
+            );
+        }
+    }
+    print("VRL at ingest: one field added", PROGRAM_RUNS, at_ingest());
+    print("VRL in a map: another event made", PROGRAM_RUNS, in_a_map());
 }
 
-/// Events per second through `motion`, and through `rank` behind it if asked.
-fn measure(cars: i64, frames: i64, ranked: bool) -> u64 {
+fn print(what: &str, events: i64, spent: Duration) {
+    let seconds = spent.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let rate = events as f64 / seconds;
+    println!(
+        "{}",
+        json!({
+            "what": format!("{what}, one thread"),
+            "perSecond": rate.round(),
+            "cpuSeconds": seconds,
+            "events": events,
+        })
+    );
+}
+
+/// Time that the ingest's program takes for so many messages, its context included.
+fn at_ingest() -> Duration {
+    let program = Program::compile(AT_INGEST, Place::Ingest).expect("the program above compiles");
+    let body = event(0, 1).value;
+    let started = Instant::now();
+    for arrival in 0..PROGRAM_RUNS {
+        let context = context_of_message("carCoordinates/1", Some("car"), None, arrival);
+        black_box(program.evaluate(body.clone(), context));
+    }
+    started.elapsed()
+}
+
+/// Time that a `map` takes for so many events.
+fn in_a_map() -> Duration {
+    let program = Program::compile(STATUS, Place::Pipeline).expect("the program above compiles");
+    let mut moved = event(0, 1);
+    moved.stream = "motion".into();
+    if let Value::Object(fields) = &mut moved.value {
+        fields.insert("speed".into(), Value::from_f64_or_zero(123.5));
+    }
+    let started = Instant::now();
+    for _ in 0..PROGRAM_RUNS {
+        black_box(program.transform(&moved));
+    }
+    started.elapsed()
+}
+
+/// Time in `motion`, and in `rank` behind it if asked.
+fn measure(cars: i64, frames: i64, ranked: bool) -> Duration {
     let mut motion = operator(Operation::Motion(MotionSettings {
         entity: path(".carIndex"),
         latitude: path(".location.lat"),
@@ -72,8 +134,7 @@ fn measure(cars: i64, frames: i64, ranked: bool) -> u64 {
         spent += started.elapsed();
         black_box((&moved, &told));
     }
-    let events = u128::from((cars * frames).unsigned_abs());
-    u64::try_from(events * 1_000_000_000 / spent.as_nanos().max(1)).unwrap_or(u64::MAX)
+    spent
 }
 
 fn pass(

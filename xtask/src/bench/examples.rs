@@ -1,10 +1,10 @@
-//! Figures that crates measure in their examples: each prints JSON, an object a line.
+//! Figures that crates measure in their examples: each prints measurements, one a line, as JSON.
 
 use std::error::Error;
 
-use serde_json::Value;
-
+use crate::bench::report;
 use crate::bench::report::Figure;
+use crate::bench::report::Measurement;
 use crate::command;
 use crate::workspace;
 
@@ -12,115 +12,71 @@ use crate::workspace;
 pub(super) struct Example {
     /// Its name.
     pub(super) name: &'static str,
-    package: &'static str,
+    /// The package that it belongs to.
+    pub(super) package: &'static str,
     program: &'static str,
-    describe: fn(&Value) -> Vec<Described>,
+    arguments: &'static [&'static str],
+    target: &'static str,
 }
 
-/// What was measured, the figure, and what the project wants to reach.
-type Described = (String, String, &'static str);
-
 /// All examples that measure.
-pub(super) const ALL: [Example; 3] = [
-    Example { name: "log", package: "millrace-log", program: "append_bench", describe: append },
+pub(super) const ALL: [Example; 4] = [
+    Example {
+        name: "log",
+        package: "millrace-log",
+        program: "append_bench",
+        arguments: &[],
+        target: "",
+    },
     Example {
         name: "operators",
         package: "millrace-processors",
         program: "operators_bench",
-        describe: operators,
+        arguments: &[],
+        target: "",
     },
-    Example { name: "mqtt", package: "millrace-ingest", program: "mqtt_bench", describe: mqtt },
+    Example {
+        name: "mqtt",
+        package: "millrace-ingest",
+        program: "mqtt_bench",
+        arguments: &["200", "50", "10"],
+        target: "60,000/s",
+    },
+    Example {
+        name: "mqtt-map",
+        package: "millrace-ingest",
+        program: "mqtt_bench",
+        arguments: &["200", "50", "10", "map"],
+        target: "60,000/s",
+    },
 ];
 
 impl Example {
-    /// Runs the example in release mode and takes over what it printed.
-    pub(super) fn measure(&self) -> Result<Vec<Figure>, Box<dyn Error>> {
-        let Self { package, program, .. } = self;
-        let arguments = ["run", "--quiet", "--release", "--package", package, "--example", program];
-        let printed = command::output(&workspace::root(), "cargo", &arguments)?;
-        let mut figures = Vec::new();
-        for line in printed.lines().filter(|line| !line.trim().is_empty()) {
-            let details: Value = serde_json::from_str(line)?;
-            figures.extend((self.describe)(&details).into_iter().map(|(what, value, target)| {
-                Figure {
-                    what,
-                    value,
-                    target: target.to_owned(),
-                    method: format!("example {program} of {package}"),
-                    details: details.clone(),
+    /// Runs the example, which has been built, and takes over what it printed: of each
+    /// measurement the repetition in the middle.
+    pub(super) fn measure(&self, repetitions: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
+        let program = workspace::example(self.program).to_string_lossy().into_owned();
+        let mut measured: Vec<Vec<Measurement>> = Vec::new();
+        for _ in 0..repetitions.max(1) {
+            let printed = command::output(&workspace::root(), &program, self.arguments)?;
+            for (index, line) in printed.lines().filter(|line| !line.is_empty()).enumerate() {
+                if measured.len() <= index {
+                    measured.push(Vec::new());
                 }
-            }));
+                measured[index].push(serde_json::from_str(line)?);
+            }
         }
-        Ok(figures)
+        let figure = |measurement| Figure {
+            target: self.target,
+            method: self.method(repetitions),
+            measurement,
+        };
+        Ok(measured.into_iter().filter_map(report::median).map(figure).collect())
     }
-}
 
-fn append(details: &Value) -> Vec<Described> {
-    let what = format!(
-        "log: {} ({} producers, {} × {} B an append)",
-        details["case"].as_str().unwrap_or_default(),
-        details["producers"],
-        details["recordsPerAppend"],
-        details["valueBytes"],
-    );
-    let value = format!(
-        "{:.0} records/s, {:.1} µs of CPU a record, p99 {:.1} ms",
-        number(&details["recordsPerSecond"]),
-        number(&details["cpuMicrosPerRecord"]),
-        number(&details["p99Micros"]) / 1000.0,
-    );
-    vec![(what, value, "")]
-}
-
-fn operators(details: &Value) -> Vec<Described> {
-    let cases = details["cases"].as_array().into_iter().flatten();
-    let describe = |case: &Value| {
-        let value = format!(
-            "motion {:.0} events/s, motion and rank {:.0} events/s",
-            number(&case["motionEventsPerSecond"]),
-            number(&case["motionAndRankEventsPerSecond"]),
-        );
-        (format!("operators alone, {} cars, one thread", case["cars"]), value, "")
-    };
-    cases.map(describe).collect()
-}
-
-fn mqtt(details: &Value) -> Vec<Described> {
-    let what = format!(
-        "MQTT QoS 1 into the durable log, {} connections, clients on the same machine",
-        details["connections"]
-    );
-    let value = format!(
-        "{:.0} messages/s, PUBACK p99 {:.1} ms",
-        number(&details["messagesPerSecond"]),
-        number(&details["microseconds"]["p99"]) / 1000.0,
-    );
-    vec![(what, value, "60,000 messages/s")]
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn figures_of_the_endpoint_name_rate_and_latency() {
-        let details = json!({
-            "connections": 200, "messagesPerSecond": 61234.0, "microseconds": {"p99": 8400},
-        });
-        assert_eq!(
-            mqtt(&details),
-            [(
-                "MQTT QoS 1 into the durable log, 200 connections, clients on the same machine"
-                    .into(),
-                "61234 messages/s, PUBACK p99 8.4 ms".into(),
-                "60,000 messages/s",
-            )]
-        );
+    fn method(&self, repetitions: usize) -> String {
+        let Self { package, program, arguments, .. } = self;
+        let arguments = arguments.join(" ");
+        format!("example {program} {arguments} of {package}, median of {repetitions}")
     }
 }

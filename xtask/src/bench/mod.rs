@@ -2,10 +2,13 @@
 //!
 //! Nothing is asserted here: figures depend on the machine, which is named beside them.
 
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
 mod examples;
 mod machine;
 mod process;
 mod race;
+mod replay;
 mod report;
 
 use std::io::Write as _;
@@ -20,37 +23,52 @@ use crate::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only figures whose names contain this.
+    /// Only figures whose names contain this: log, operators, mqtt, mqtt-map, replay, race, idle.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
+    /// How often everything but the race and the idle process is measured; the middle counts.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    repetitions: usize,
+
     /// Seconds of the race of which latencies are taken.
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 120)]
     race_seconds: u64,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &BenchArguments) -> Outcome {
-    let root = workspace::root();
-    command::run(&root, "cargo", &["build", "--release", "--package", "millrace"])?;
     let is_wanted =
         |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    build()?;
     let mut figures = Vec::new();
-    for example in examples::ALL {
-        if is_wanted(example.name) {
-            say(&format!("== {}", example.name));
-            figures.extend(example.measure()?);
-        }
+    for example in examples::ALL.iter().filter(|example| is_wanted(example.name)) {
+        say(&format!("== {}", example.name));
+        figures.extend(example.measure(arguments.repetitions)?);
+    }
+    if is_wanted("replay") {
+        say("== replay");
+        figures.push(replay::measure(arguments.repetitions)?);
     }
     if is_wanted("race") {
         say("== race");
-        figures.push(race::measure(arguments.race_seconds)?);
+        figures.extend(race::measure(arguments.race_seconds)?);
     }
     if is_wanted("idle") {
         say("== idle");
         figures.push(process::idle_memory()?);
     }
     print(&figures)
+}
+
+/// Builds the program and the examples at once: built one after the other, they would want
+/// different features of the same dependencies.
+fn build() -> Outcome {
+    let mut arguments = vec!["build", "--release", "--bins", "--examples"];
+    for package in std::iter::once("millrace").chain(examples::ALL.iter().map(|e| e.package)) {
+        arguments.extend(["--package", package]);
+    }
+    Ok(command::run(&workspace::root(), "cargo", &arguments)?)
 }
 
 fn print(figures: &[Figure]) -> Outcome {

@@ -1,4 +1,4 @@
-//! The real program as a process, and what it needs when nothing happens.
+//! The real program as a process: what it uses, and what it needs when nothing happens.
 
 use std::error::Error;
 use std::io::BufRead as _;
@@ -9,10 +9,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::bench::report::Figure;
+use crate::bench::report::Measurement;
 use crate::workspace;
 
 /// How long the process is left alone before its memory is read.
@@ -65,21 +65,55 @@ impl Running {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(line.unwrap_or_default().trim().trim_end_matches(" kB").parse()?)
     }
+
+    /// CPU time that the process has used so far, by the kernel's ticks of 10 ms.
+    pub(super) fn cpu_seconds(&self) -> Result<f64, Box<dyn Error>> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        Ok(own_ticks(&stat) / 100.0)
+    }
 }
 
-/// Resident memory of a pipeline to which nothing is sent.
+/// Ticks in user and kernel mode of a process, from its `/proc/<pid>/stat`.
+fn own_ticks(stat: &str) -> f64 {
+    // Fields 14 and 15 of proc(5); the first two are before the last `)`.
+    ticks(stat, 11) + ticks(stat, 12)
+}
+
+fn ticks(stat: &str, field_after_name: usize) -> f64 {
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let field = after_name.split_whitespace().nth(field_after_name);
+    field.and_then(|ticks| ticks.parse().ok()).unwrap_or_default()
+}
+
+/// CPU seconds of the children of this process that have ended.
+pub(super) fn children_cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    (ticks(&stat, 13) + ticks(&stat, 14)) / 100.0
+}
+
+/// Memory of a pipeline to which nothing is sent.
 pub(super) fn idle_memory() -> Result<Figure, Box<dyn Error>> {
     let running = Running::start()?;
     std::thread::sleep(SETTLE);
-    let (resident, peak) = (running.memory_kib("VmRSS")?, running.memory_kib("VmHWM")?);
-    // Memory in KiB is far below 2^53.
-    #[expect(clippy::cast_precision_loss)]
-    let mebibytes = |kibibytes: u64| kibibytes as f64 / 1024.0;
     Ok(Figure {
-        what: "idle `millrace run`, resident".to_owned(),
-        value: format!("{:.1} MiB", mebibytes(resident)),
-        target: "< 40 MiB".to_owned(),
+        target: "< 40 MiB",
         method: format!("VmRSS of the release program {} s after its start", SETTLE.as_secs()),
-        details: json!({"residentKib": resident, "peakKib": peak}),
+        measurement: Measurement {
+            what: "`millrace run examples/race.yaml`, idle".to_owned(),
+            resident_kib: Some(running.memory_kib("VmRSS")?),
+            peak_kib: Some(running.memory_kib("VmHWM")?),
+            ..Measurement::default()
+        },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_any_name() {
+        let stat = "77 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 5 6 20";
+        assert_eq!((own_ticks(stat), ticks(stat, 13)), (42.0, 5.0));
+    }
 }
