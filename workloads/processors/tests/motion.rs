@@ -101,6 +101,22 @@ fn the_captured_lap_has_its_length_and_its_steps() {
     assert_eq!(thousandths(steps[227]), "9.805");
 }
 
+/// The lengths were computed by geographiclib-rs.
+#[test]
+fn the_captured_lap_has_its_length_on_the_ellipsoid() {
+    let lap = captured_lap();
+    let closed = lap.iter().chain([&lap[0]]);
+    let events: Vec<_> =
+        (0..).zip(closed).map(|(i, (lat, long))| fix(200 * i, 0, *lat, *long)).collect();
+    let mut task = task(|settings| settings.distance = DistanceModel::Wgs84);
+    task.run(&events);
+    let values = task.values();
+    for (i, metres) in [(1, 2.312404894275999), (454, 5108.979685528523), (455, 5121.557637936545)]
+    {
+        close(values[i]["totalDistance"].as_f64().unwrap(), metres);
+    }
+}
+
 #[test]
 fn the_event_keeps_its_fields_and_gets_those_of_its_motion() {
     let mut task = task(|_| {});
