@@ -21,7 +21,14 @@ use crate::problem::Problem;
 pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Most entries that one request looks at, marks included.
-const MAX_SCANNED: usize = 20_000;
+const MAX_SCANNED: Offset = 20_000;
+
+/// Entries of one step back from the end.
+const LOOK_BACK_WINDOW: Offset = 250;
+
+/// Most bytes of keys and values that are looked at on the way back; the step that passes it is
+/// the last.
+const MAX_LOOK_BACK_BYTES: usize = 16 << 20;
 
 /// Where to start in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +54,8 @@ impl Start {
 
 /// Reads records and passes marks over; returns them with the offset to read on from.
 ///
-/// Of the last N records, those are found that are among the last 20,000 entries.
+/// Of the last N records, those are found that are among the last 20,000 entries and within about
+/// 16 MiB.
 pub(crate) async fn read_records(
     log: &dyn Log,
     stream: &StreamPlan,
@@ -61,14 +69,8 @@ pub(crate) async fn read_records(
         Start::Offset(from) => scan(log, stream, partition, (from, info.end), limit, &wanted).await,
         Start::Last(0) => Ok((Vec::new(), info.end)),
         Start::Last(count) => {
-            let scanned = look_back(log, stream, partition, info, count, &wanted).await?;
-            let mut records = scanned;
-            let mut next = info.end;
-            if let Some((offset, _)) = records.get(limit) {
-                next = *offset;
-                records.truncate(limit);
-            }
-            Ok((records, next))
+            let from = look_back(log, stream, partition, info, count, &wanted).await?;
+            scan(log, stream, partition, (from, info.end), limit, &wanted).await
         }
     }
 }
@@ -92,7 +94,7 @@ async fn scan(
         if batch.entries.is_empty() {
             break;
         }
-        scanned += batch.entries.len();
+        scanned += Offset::try_from(batch.entries.len()).unwrap_or(Offset::MAX);
         for (offset, entry) in batch.entries {
             if records.len() == limit || bytes >= MAX_ANSWER_BYTES {
                 return Ok((records, offset));
@@ -109,7 +111,10 @@ async fn scan(
     Ok((records, next))
 }
 
-/// The last records, found by looking back further and further.
+/// The offset from which on there are so many records, found by looking back window by window.
+///
+/// A place is all that is kept of what was looked at; from there a client reads to the end without
+/// a gap, in one answer or several.
 async fn look_back(
     log: &dyn Log,
     stream: &StreamPlan,
@@ -117,19 +122,41 @@ async fn look_back(
     info: PartitionInfo,
     count: usize,
     wanted: &impl Fn(&Record) -> bool,
-) -> Result<Vec<(Offset, Record)>, Problem> {
-    let furthest = Offset::try_from(MAX_SCANNED).unwrap_or(Offset::MAX);
-    let mut distance = Offset::try_from(count).unwrap_or(Offset::MAX).min(furthest);
-    loop {
-        let from = (info.end - distance).max(info.start);
-        let (mut records, _) =
-            scan(log, stream, partition, (from, info.end), usize::MAX, wanted).await?;
-        if records.len() >= count || from <= info.start || distance >= furthest {
-            records.drain(..records.len().saturating_sub(count));
-            return Ok(records);
+) -> Result<Offset, Problem> {
+    let furthest = (info.end - MAX_SCANNED).max(info.start);
+    let mut before = info.end;
+    let mut left = count;
+    let mut bytes = 0;
+    while before > furthest && bytes < MAX_LOOK_BACK_BYTES {
+        let from = (before - LOOK_BACK_WINDOW).max(furthest);
+        let mut found = Vec::new();
+        let mut next = from;
+        while next < before {
+            let entries = usize::try_from(before - next).unwrap_or(usize::MAX);
+            let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
+            let batch = log.read(&stream.name, partition, next, read).await?;
+            if batch.entries.is_empty() {
+                break;
+            }
+            for (offset, entry) in batch.entries {
+                if let millrace_log::Entry::Record(record) = entry
+                    && offset < before
+                {
+                    bytes += record.key.len() + record.value.len();
+                    if wanted(&record) {
+                        found.push(offset);
+                    }
+                }
+            }
+            next = batch.next;
         }
-        distance = distance.saturating_mul(4).min(furthest);
+        if let Some(first) = found.len().checked_sub(left) {
+            return Ok(found[first]);
+        }
+        left -= found.len();
+        before = from;
     }
+    Ok(before)
 }
 
 /// A record as clients see it.

@@ -112,6 +112,23 @@ pub(crate) enum ReadCasesError {
     },
 }
 
+/// The file of test cases that is meant: a pipeline's own file stands for the cases beside it.
+pub(crate) fn cases_of(path: &Path) -> PathBuf {
+    let beside = path.with_extension("test.yaml");
+    if is_resource(path) { beside } else { path.to_owned() }
+}
+
+/// Whether a file is a resource rather than test cases; what cannot be read is not.
+fn is_resource(path: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Resource {
+        #[serde(rename = "apiVersion")]
+        _api_version: String,
+    }
+    std::fs::read_to_string(path)
+        .is_ok_and(|text| serde_yaml_ng::from_str::<Resource>(&text).is_ok())
+}
+
 impl CaseFile {
     /// Reads a file of test cases.
     pub(crate) fn read(path: &Path) -> Result<Self, ReadCasesError> {
@@ -145,6 +162,21 @@ mod tests {
         let pipeline = |path: &str| file.pipeline(Path::new(path)).ok();
         assert_eq!(pipeline("examples/race.test.yaml"), Some("examples/race.yaml".into()));
         assert_eq!(pipeline("examples/tests.yaml"), None);
+    }
+
+    #[test]
+    fn a_resource_stands_for_the_cases_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let resource = file("race.yaml", "apiVersion: millrace.dev/v1alpha1");
+        let cases = file("cases.yaml", "cases: []");
+        assert_eq!(cases_of(&resource), folder.path().join("race.test.yaml"));
+        assert_eq!(cases_of(&cases), cases);
+        assert_eq!(cases_of(Path::new("absent.yaml")), Path::new("absent.yaml"));
     }
 
     #[test]

@@ -11,3 +11,4 @@ mod outputs;
 pub(crate) use execute::execute;
 pub(crate) use file::CaseFile;
 pub(crate) use file::ReadCasesError;
+pub(crate) use file::cases_of;

@@ -135,9 +135,10 @@ fn lines(plan: &Value) -> Vec<String> {
     section("ingest", ingest);
     for stage in plan["stages"].as_array().into_iter().flatten() {
         let title = format!(
-            "stage {}: {} tasks on {}",
+            "stage {}: {} {} on {}",
             text(&stage["name"]),
             text(&stage["tasks"]),
+            if stage["tasks"] == 1 { "task" } else { "tasks" },
             text(&stage["inputs"])
         );
         let mut operators = vec![["NAME", "KIND", "FROM", "WRITES"].map(str::to_owned).to_vec()];

@@ -21,9 +21,11 @@ use crate::pipeline;
 #[command(after_help = "\
 Examples:
   millrace test examples/race.test.yaml
+  millrace test examples/race.yaml                         The cases beside it
   millrace test examples/*.test.yaml --only overtake")]
 pub(crate) struct TestArguments {
-    /// Files of test cases.
+    /// Files of test cases, or pipelines with such files beside them: `race.test.yaml` for
+    /// `race.yaml`.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -56,6 +58,7 @@ pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outco
     let mut results = Vec::new();
     let mut failed = 0;
     for path in &arguments.files {
+        let path = &cases::cases_of(path);
         let file = CaseFile::read(path)?;
         let pipeline = file.pipeline(path)?;
         let plan = pipeline::load(&pipeline)?;
