@@ -12,8 +12,9 @@ import { readTail } from "./tail";
 const QUEUE = 20_000;
 /** Time in a frame for reading records; the rest is for drawing. */
 const BUDGET_MS = 6;
-/** Streams followed by events, each with a connection of its own; the others are asked for. */
-const MAX_CONNECTIONS = 2;
+/** Streams followed by events, each with a connection of its own: of the six that a browser allows,
+    several windows must have theirs, and leave one for requests. The others are asked for. */
+const MAX_CONNECTIONS = 1;
 /** About the last lap of six entities at five records a second. */
 const TAIL = 3000;
 const FIRST_RETRY_MS = 1000;

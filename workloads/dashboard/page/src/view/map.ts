@@ -6,6 +6,8 @@ import { Playhead } from "../model/motion";
 import type { Sample } from "../model/motion";
 import { ease, fit, project } from "../model/projection";
 import type { Projection } from "../model/projection";
+import { Spread } from "../model/spread";
+import type { Anchor, Placed } from "../model/spread";
 import { make, setHidden } from "./dom";
 import { colour } from "./theme";
 
@@ -15,6 +17,15 @@ const TAIL_MS = 2600;
 const STALE_MS = 10_000;
 const GONE_MS = 600_000;
 const DESCRIBE_MS = 2000;
+/** How far back an entity's direction is taken from. */
+const HEADING_MS = 400;
+
+/** An entity as it is drawn. */
+interface Mark extends Anchor {
+  label: string;
+  fill: string;
+  stale: boolean;
+}
 
 export class MapPanel {
   readonly #ground = make("canvas", { class: "map-layer" });
@@ -23,6 +34,7 @@ export class MapPanel {
   readonly #host: HTMLElement;
   readonly #colours: Colours;
   readonly #playheads = new Map<string, Playhead>();
+  #spread = new Spread();
   #view: Projection | null = null;
   #drawn = "";
   #places = new Map<string, string>();
@@ -72,6 +84,7 @@ export class MapPanel {
       return;
     }
     const sameGroup = this.#drawn.startsWith(`${group.name}|`);
+    if (!sameGroup) this.#spread = new Spread();
     const wanted = fit(bounds, this.#width, this.#height, PADDING, sameGroup && (this.#view?.turn ?? 0) > 0.8);
     this.#view = still || !sameGroup || !this.#view ? wanted : ease(this.#view, wanted, 0.12);
     const { lat, lon, perLat, turn, width, height } = this.#view;
@@ -81,7 +94,7 @@ export class MapPanel {
 
     const latest = group.motion.latest ?? 0;
     const time = this.#playheads.get(group.name)?.advance(now, latest) ?? latest;
-    this.#drawFront(group, this.#view, time, latest);
+    this.#drawFront(group, this.#view, time, latest, still);
     if (now - this.#describedAt > DESCRIBE_MS) this.#describe(group, now);
   }
 
@@ -129,12 +142,13 @@ export class MapPanel {
     pen.restore();
   }
 
-  #drawFront(group: Group, view: Projection, time: number, latest: number): void {
+  #drawFront(group: Group, view: Projection, time: number, latest: number, still: boolean): void {
     const pen = this.#clear(this.#front);
     if (!pen) return;
-    const radius = Math.max(9, Math.min(15, Math.min(this.#width, this.#height) / 46));
+    const radius = Math.max(9, Math.min(14, Math.min(this.#width, this.#height) / 48));
     pen.lineCap = pen.lineJoin = "round";
-    const places: { x: number; y: number; entity: string; fill: string; stale: boolean }[] = [];
+    pen.font = `600 ${Math.round(radius * 1.15)}px ${FONT}`;
+    const shown: Mark[] = [];
     for (const entity of this.#order(group)) {
       const samples = group.motion.samples(entity);
       const at = group.motion.at(entity, time);
@@ -143,26 +157,50 @@ export class MapPanel {
       const fill = this.#colours.of(entity);
       const stale = latest - last.time > STALE_MS;
       if (!stale) this.#tail(pen, view, samples, at, time, fill, radius);
-      places.push({ ...project(view, at), entity, fill, stale });
+      const place = project(view, at);
+      const before = project(view, group.motion.at(entity, time - HEADING_MS) ?? at);
+      const label = entity.slice(0, 12);
+      const half = entity.length <= 2 ? radius : Math.max(radius, pen.measureText(label).width / 2 + 7);
+      shown.push({ ...place, dx: place.x - before.x, dy: place.y - before.y, entity, half, label, fill, stale });
     }
-    pen.font = `600 ${Math.round(radius * 1.15)}px ${FONT}`;
+    shown.reverse();
+    const placed = this.#spread.place(shown, radius, this.#width, this.#height, still);
+    shown.forEach((mark, index) => { this.#pin(pen, mark, placed[index] ?? mark, radius); });
+    shown.forEach((mark, index) => { this.#label(pen, mark, placed[index] ?? mark, radius); });
+    pen.globalAlpha = 1;
+  }
+
+  /** The place itself, and a line to the label where that stands beside it. */
+  #pin(pen: CanvasRenderingContext2D, { x, y, fill, stale }: Mark, label: Placed, radius: number): void {
+    pen.globalAlpha = stale ? 0.4 : 1;
+    pen.strokeStyle = fill;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.moveTo(x, y);
+    pen.lineTo(label.x, label.y);
+    pen.stroke();
+    pen.beginPath();
+    pen.arc(x, y, radius * 0.36, 0, 2 * Math.PI);
+    pen.fillStyle = fill;
+    pen.fill();
+    pen.lineWidth = 1.5;
+    pen.strokeStyle = this.#ink.ground;
+    pen.stroke();
+  }
+
+  #label(pen: CanvasRenderingContext2D, { label, half, fill, stale }: Mark, { x, y }: Placed, radius: number): void {
     pen.textBaseline = "middle";
     pen.textAlign = "center";
-    for (const { x, y, entity, fill, stale } of places.reverse()) {
-      pen.globalAlpha = stale ? 0.4 : 1;
-      const short = entity.length <= 2;
-      const half = short ? radius : Math.max(radius, pen.measureText(entity.slice(0, 12)).width / 2 + 7);
-      pen.beginPath();
-      pen.roundRect(x - half, y - radius, half * 2, radius * 2, radius);
-      pen.fillStyle = fill;
-      pen.fill();
-      pen.lineWidth = 2;
-      pen.strokeStyle = this.#ink.ground;
-      pen.stroke();
-      pen.fillStyle = "#fff";
-      pen.fillText(entity.slice(0, 12), x, y + 0.5);
-    }
-    pen.globalAlpha = 1;
+    pen.globalAlpha = stale ? 0.4 : 1;
+    pen.beginPath();
+    pen.roundRect(x - half, y - radius, half * 2, radius * 2, radius);
+    pen.fillStyle = fill;
+    pen.fill();
+    pen.lineWidth = 2;
+    pen.strokeStyle = this.#ink.ground;
+    pen.stroke();
+    pen.fillStyle = "#fff";
+    pen.fillText(label, x, y + 0.5);
   }
 
   /** Whoever is first on the board is drawn last, above the others. */
