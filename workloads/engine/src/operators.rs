@@ -137,10 +137,13 @@ impl Operators {
                 }
             } else if let Some(slot) = slot_of(entry.store.as_bytes()) {
                 let slot = &mut self.slots[slot];
-                slot.operator.restore(&entry.key, &entry.value).map_err(|source| {
-                    RestoreStateError::Entry { processor: slot.name.to_string(), source }
-                })?;
+                slot.operator
+                    .restore(&entry.key, &entry.value)
+                    .map_err(|source| slot.cannot_restore(source))?;
             }
+        }
+        for slot in &mut self.slots {
+            slot.operator.finish_restore().map_err(|source| slot.cannot_restore(source))?;
         }
         Ok(())
     }
@@ -275,5 +278,9 @@ impl Slot {
     /// Name of its state in the task's changelog.
     fn store(&self) -> String {
         format!("{}.{}", self.name, self.generation)
+    }
+
+    fn cannot_restore(&self, source: RestoreError) -> RestoreStateError {
+        RestoreStateError::Entry { processor: self.name.to_string(), source }
     }
 }

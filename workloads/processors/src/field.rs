@@ -5,6 +5,9 @@ use millrace_core::Value;
 use serde::Deserialize;
 use serde::Serialize;
 
+const MAX_LATITUDE: f64 = 90.0;
+const MAX_LONGITUDE: f64 = 180.0;
+
 /// Why a number or a position cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(crate) enum FieldError {
@@ -21,6 +24,14 @@ pub(crate) enum FieldError {
 pub(crate) struct Position {
     pub(crate) latitude: f64,
     pub(crate) longitude: f64,
+}
+
+impl Position {
+    /// Whether both angles are within their limits.
+    pub(crate) fn is_on_earth(&self) -> bool {
+        (-MAX_LATITUDE..=MAX_LATITUDE).contains(&self.latitude)
+            && (-MAX_LONGITUDE..=MAX_LONGITUDE).contains(&self.longitude)
+    }
 }
 
 /// Reads a number; `name` is what reasons call it.
@@ -42,8 +53,8 @@ pub(crate) fn position(
     longitude: &FieldPath,
 ) -> Result<Position, FieldError> {
     Ok(Position {
-        latitude: angle(value, latitude, "latitude", 90.0)?,
-        longitude: angle(value, longitude, "longitude", 180.0)?,
+        latitude: angle(value, latitude, "latitude", MAX_LATITUDE)?,
+        longitude: angle(value, longitude, "longitude", MAX_LONGITUDE)?,
     })
 }
 

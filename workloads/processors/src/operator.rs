@@ -21,13 +21,22 @@ pub trait Operator: Send {
         let _ = (time, out);
     }
 
-    /// Puts back an entry of its committed state, before the first event.
+    /// Puts back an entry of its committed state, before the first event. After the last one
+    /// [`finish_restore`](Self::finish_restore) is called.
     ///
     /// # Errors
     /// When the entry cannot be read.
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         let _ = (key, value);
         Err(RestoreError::Stateless)
+    }
+
+    /// All entries have been put back: makes sure that they fit together.
+    ///
+    /// # Errors
+    /// When they contradict each other. The operator must not be used then.
+    fn finish_restore(&mut self) -> Result<(), RestoreError> {
+        Ok(())
     }
 
     /// Hands over what has changed since the last call: a key with its new value, or with none
@@ -59,4 +68,7 @@ pub enum RestoreError {
     /// The entry is damaged.
     #[error("the state cannot be decoded")]
     Decode(#[source] postcard::Error),
+    /// The entry can be read and yet cannot be true, by itself or beside the others.
+    #[error("the state contradicts itself: {0}")]
+    Inconsistent(&'static str),
 }

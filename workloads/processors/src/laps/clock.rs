@@ -54,12 +54,12 @@ impl LapClock {
             self.start = Some(mark);
             return None;
         };
-        let time = mark.time - start.time;
+        let time = mark.time.saturating_sub(start.time);
         if time < min_lap_time.max(1) {
             return None;
         }
         self.start = Some(mark);
-        self.laps += 1;
+        self.laps = self.laps.saturating_add(1);
         Some(Lap {
             crossing: mark.time,
             number: self.laps,
@@ -89,8 +89,8 @@ impl Lap {
 pub(super) fn time_within(from: i64, to: i64, part: f64) -> i64 {
     // Both casts are exact enough: a step is far shorter than 2^53 ms, and the part is at most 1.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    let elapsed = (part * (to - from) as f64).round() as i64;
-    from + elapsed
+    let elapsed = (part * to.saturating_sub(from) as f64).round() as i64;
+    from.saturating_add(elapsed)
 }
 
 #[cfg(test)]

@@ -99,6 +99,9 @@ impl Operator for Motion {
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         let (scope, entity): (&[u8], Entity) = decode_key(key)?;
         let track: Track = decode_value(value)?;
+        if !track.is_sound() {
+            return Err(RestoreError::Inconsistent("an entity is where nothing can be"));
+        }
         *self.tracks.restore(scope, entity, || track) = track;
         Ok(())
     }

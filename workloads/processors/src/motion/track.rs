@@ -68,6 +68,15 @@ impl Track {
         Self { last: Fix { time, position }, total: 0.0, rejected: None }
     }
 
+    /// Whether a track that was stored can be one.
+    pub(super) fn is_sound(&self) -> bool {
+        let rejected = self.rejected.is_none_or(|rejected| {
+            rejected.last.position.is_on_earth()
+                && (1..AGREEING_REJECTIONS).contains(&rejected.count)
+        });
+        self.last.position.is_on_earth() && self.total.is_finite() && rejected
+    }
+
     /// What becomes of an event at this time and place.
     pub(super) fn judge(&self, settings: &MotionSettings, time: i64, here: Position) -> Verdict {
         let Some(step) = self.last.step_to(settings, time, here) else {

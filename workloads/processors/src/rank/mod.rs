@@ -34,6 +34,7 @@ use crate::state::encode_value;
 use frame::Frame;
 use standing::Competitor;
 use standing::Order;
+use standing::Parts;
 use standing::Standing;
 
 /// Groups remembered per task; events of further ones are refused.
@@ -54,6 +55,8 @@ pub(crate) struct Rank {
 struct Group {
     standing: Standing,
     frame: Frame,
+    /// What the standing is put back from, before the first event.
+    parts: Parts,
 }
 
 /// Key of a state entry: one for the order of a group, one for each of its entities, so that a
@@ -96,7 +99,7 @@ impl Rank {
                 .map_err(|_| RefuseEvent::TooManyGroups)?,
         };
         let limit = self.settings.max_entities;
-        let Group { standing, frame } = self.groups.change(index);
+        let Group { standing, frame, .. } = self.groups.change(index);
         let was_open = frame.is_open();
         frame.add(standing, entity, value, limit)?;
         frame.close_with(Cause::from(event));
@@ -117,7 +120,7 @@ impl Operator for Rank {
     fn end_of_time(&mut self, time: i64, out: &mut Emitter<'_>) {
         for index in self.open.drain(..) {
             let hold = self.hold;
-            let Group { standing, frame } = self.groups.change(index);
+            let Group { standing, frame, .. } = self.groups.change(index);
             let Some(cause) = frame.finish(standing) else { continue };
             standing.evaluate(time, hold);
             let group = self.groups.entity(index);
@@ -128,12 +131,17 @@ impl Operator for Rank {
     fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         let key: StateKey<'_, Entity> = decode_key(key)?;
         let (StateKey::Order { scope, group } | StateKey::Competitor { scope, group, .. }) = &key;
-        let standing = &mut self.groups.restore(scope, group.clone(), Group::default).standing;
+        let parts = &mut self.groups.restore(scope, group.clone(), Group::default).parts;
         match key {
-            StateKey::Order { .. } => standing.restore_order(decode_value(value)?),
-            StateKey::Competitor { number, .. } => {
-                standing.restore_competitor(number, decode_value(value)?);
-            }
+            StateKey::Order { .. } => parts.order(decode_value(value)?),
+            StateKey::Competitor { number, .. } => parts.competitor(number, decode_value(value)?),
+        }
+        Ok(())
+    }
+
+    fn finish_restore(&mut self) -> Result<(), RestoreError> {
+        for group in self.groups.iter_mut() {
+            group.standing = std::mem::take(&mut group.parts).finish()?;
         }
         Ok(())
     }

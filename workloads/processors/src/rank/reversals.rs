@@ -51,6 +51,12 @@ impl Reversals {
         self.spare = std::mem::replace(&mut self.pairs, next);
         self.spare != self.pairs
     }
+
+    /// Whether the pairs are in their order, each once, and each can be reversed.
+    pub(super) fn is_sound(&self, can_be_reversed: impl Fn(u32, u32) -> bool) -> bool {
+        self.pairs.is_sorted_by(|a, b| (a.ahead, a.behind) < (b.ahead, b.behind))
+            && self.pairs.iter().all(|pair| can_be_reversed(pair.ahead, pair.behind))
+    }
 }
 
 #[cfg(test)]

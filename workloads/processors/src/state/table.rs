@@ -117,6 +117,11 @@ impl<S> EntityTable<S> {
         self.slots.iter().map(|slot| &slot.state)
     }
 
+    /// All states, to be put back; not marked as changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut S> {
+        self.slots.iter_mut().map(|slot| &mut slot.state)
+    }
+
     /// Number of entities.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()

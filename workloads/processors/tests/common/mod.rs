@@ -42,9 +42,15 @@ impl Task {
     }
 
     pub(crate) fn of(plan: OperatorPlan) -> Self {
+        let operator = build(&plan);
+        Self::with(plan, operator)
+    }
+
+    /// A task of an operator that has been built already.
+    pub(crate) fn with(plan: OperatorPlan, operator: Box<dyn Operator>) -> Self {
         Self {
             processor: plan.name.as_str().into(),
-            operator: build(&plan),
+            operator,
             plan,
             outputs: Vec::new(),
             refusals: Vec::new(),
@@ -58,6 +64,7 @@ impl Task {
         for (key, value) in state {
             task.operator.restore(key, value).unwrap();
         }
+        task.operator.finish_restore().unwrap();
         task
     }
 
