@@ -94,7 +94,7 @@ impl Input {
             on_late,
             next: position.scan_from,
             watermark: position.at_scan.clone(),
-            recent: deduplicate.map(|settings| RecentIds::new(settings, position.ids_floor)),
+            recent: deduplicate.map(RecentIds::new),
             judged_to: position.read_to,
             segments: VecDeque::from([Segment {
                 start: position.scan_from,
@@ -230,10 +230,10 @@ impl Input {
         Position {
             scan_from,
             at_scan,
-            read_to: self.next,
+            // A commit soon after a restart must not forget what was judged before it.
+            read_to: self.next.max(self.judged_to),
             released_to,
             raised_to,
-            ids_floor: self.recent.as_ref().map_or(i64::MIN, RecentIds::floor),
         }
     }
 }
@@ -339,6 +339,19 @@ mod tests {
             input.take(5, Entry::Record(record(2, 1060)), 1030, i64::MIN),
             Judgement::Duplicate
         );
+    }
+
+    #[test]
+    fn a_commit_while_reading_again_does_not_take_the_position_back() {
+        let mut input = Input::new(&stream(true), 0, 0, None);
+        for offset in 0..5 {
+            take(&mut input, offset, u8::try_from(offset).unwrap(), 1000 + offset);
+        }
+        let position = input.position(i64::MIN, i64::MIN);
+        let mut input = Input::new(&stream(true), 0, 0, Some(position));
+        take(&mut input, 0, 0, 1000);
+        let position = input.position(i64::MIN, i64::MIN);
+        assert_eq!((position.scan_from, position.read_to), (0, 5));
     }
 
     #[test]

@@ -24,8 +24,6 @@ pub(crate) struct Position {
     pub(crate) released_to: i64,
     /// The task's watermark as raised by a full buffer or the end of input.
     pub(crate) raised_to: i64,
-    /// Ids of events before this time were forgotten for want of room.
-    pub(crate) ids_floor: i64,
 }
 
 /// A position that cannot be read back.
@@ -48,7 +46,6 @@ impl Position {
             read_to: 0,
             released_to: i64::MIN,
             raised_to: i64::MIN,
-            ids_floor: i64::MIN,
         }
     }
 

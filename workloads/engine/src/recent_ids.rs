@@ -5,41 +5,48 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use millrace_core::EventId;
 use millrace_core::Offset;
 use millrace_plan::model::Deduplication;
 
-/// Ids are forgotten in buckets of this much event time, in milliseconds.
+/// Offsets that must be read again are kept in buckets of this much event time, in milliseconds.
 const BUCKET_MILLIS: i64 = 1000;
 
 /// The ids of a partition's recent events.
+///
+/// An id is known if it came among the last `max_ids` entries of the partition, at an event time
+/// that is not further below the highest one than the span. Both are facts of the log; a limit by
+/// the number of different ids would depend on where reading began.
 #[derive(Debug)]
 pub(crate) struct RecentIds {
     within: i64,
-    max_ids: usize,
-    times: HashMap<EventId, i64>,
-    buckets: BTreeMap<i64, Bucket>,
-    /// Ids of events before this time are not known any more, for want of room.
-    floor: i64,
+    max_ids: Offset,
+    last: HashMap<EventId, Occurrence>,
+    /// The occurrences in the order of the log; those that are not known any more leave in front.
+    order: VecDeque<(EventId, Occurrence)>,
+    /// By buckets of event time: the lowest offset that is needed to know the same ids again.
+    lowest_offsets: BTreeMap<i64, Offset>,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    lowest_offset: Offset,
-    ids: Vec<EventId>,
+/// Where an id was last, and the highest event time that it came with.
+#[derive(Debug, Clone, Copy)]
+struct Occurrence {
+    offset: Offset,
+    time: i64,
 }
 
 impl RecentIds {
-    /// Starts empty; `floor` is what [`RecentIds::floor`] was when the partition was last read.
-    pub(crate) fn new(settings: Deduplication, floor: i64) -> Self {
+    /// Starts empty.
+    pub(crate) fn new(settings: Deduplication) -> Self {
         Self {
             within: millis(settings.within),
-            max_ids: settings.max_ids.max(1),
-            times: HashMap::new(),
-            buckets: BTreeMap::new(),
-            floor,
+            max_ids: Offset::try_from(settings.max_ids.max(1)).unwrap_or(Offset::MAX),
+            last: HashMap::new(),
+            order: VecDeque::new(),
+            lowest_offsets: BTreeMap::new(),
         }
     }
 
@@ -52,60 +59,41 @@ impl RecentIds {
         offset: Offset,
         highest_time: i64,
     ) -> bool {
-        let horizon = highest_time.saturating_sub(self.within).max(self.floor);
-        if self.times.get(&id).is_some_and(|before| *before >= horizon) {
-            return true;
-        }
-        if time >= horizon {
-            self.times.insert(id, time);
-            let bucket = self
-                .buckets
-                .entry(time.div_euclid(BUCKET_MILLIS))
-                .or_insert_with(|| Bucket { lowest_offset: offset, ids: Vec::new() });
-            bucket.ids.push(id);
-            if self.times.len() > self.max_ids {
-                self.forget_lowest();
+        let horizon = highest_time.saturating_sub(self.within);
+        let lowest = offset.saturating_sub(self.max_ids);
+        let known = |one: &Occurrence| one.time >= horizon && one.offset >= lowest;
+        while let Some((id, one)) = self.order.pop_front_if(|(_, one)| !known(one)) {
+            // It may have come again since.
+            if self.last.get(&id).is_some_and(|last| last.offset == one.offset) {
+                self.last.remove(&id);
             }
         }
-        false
+        let before = self.last.get(&id).copied().filter(known);
+        let time = before.map_or(time, |before| before.time.max(time));
+        if time >= horizon {
+            let occurrence = Occurrence { offset, time };
+            self.last.insert(id, occurrence);
+            self.order.push_back((id, occurrence));
+            self.lowest_offsets.entry(time.div_euclid(BUCKET_MILLIS)).or_insert(offset);
+        }
+        before.is_some()
     }
 
-    /// Forgets what can no longer matter: ids of events before `time` less the span.
+    /// Gives up what cannot matter after a restart at this event time: what came before it by
+    /// more than the span.
     pub(crate) fn forget_before(&mut self, time: i64) {
         let horizon = time.saturating_sub(self.within);
-        while let Some(entry) = self.buckets.first_entry() {
+        while let Some(entry) = self.lowest_offsets.first_entry() {
             if (entry.key() + 1).saturating_mul(BUCKET_MILLIS) > horizon {
                 break;
             }
-            let (number, bucket) = entry.remove_entry();
-            self.drop_ids(number, bucket);
+            entry.remove();
         }
     }
 
     /// The lowest offset that must be read again to know the same ids.
     pub(crate) fn lowest_offset(&self) -> Option<Offset> {
-        self.buckets.values().map(|bucket| bucket.lowest_offset).min()
-    }
-
-    /// The event time below which ids were forgotten for want of room.
-    pub(crate) fn floor(&self) -> i64 {
-        self.floor
-    }
-
-    fn forget_lowest(&mut self) {
-        if let Some((number, bucket)) = self.buckets.pop_first() {
-            self.floor = (number + 1).saturating_mul(BUCKET_MILLIS);
-            self.drop_ids(number, bucket);
-        }
-    }
-
-    /// An id may have come again at a later time, after it was no longer known: then it stays.
-    fn drop_ids(&mut self, number: i64, bucket: Bucket) {
-        for id in bucket.ids {
-            if self.times.get(&id).is_some_and(|time| time.div_euclid(BUCKET_MILLIS) == number) {
-                self.times.remove(&id);
-            }
-        }
+        self.lowest_offsets.values().copied().min()
     }
 }
 
@@ -123,7 +111,7 @@ mod tests {
     }
 
     fn recent(max_ids: usize) -> RecentIds {
-        RecentIds::new(Deduplication { within: Duration::from_mins(2), max_ids }, i64::MIN)
+        RecentIds::new(Deduplication { within: Duration::from_mins(2), max_ids })
     }
 
     #[test]
@@ -143,17 +131,34 @@ mod tests {
         assert_eq!(ids.lowest_offset(), Some(7));
         ids.forget_before(122_000);
         assert_eq!(ids.lowest_offset(), Some(8));
-        assert_eq!(ids.times.len(), 1);
     }
 
     #[test]
-    fn beyond_the_limit_the_oldest_ids_go_and_the_floor_says_so() {
+    fn an_id_is_known_among_as_many_entries_as_the_limit_says() {
         let mut ids = recent(2);
-        ids.seen(id(1), 500, 0, 500);
-        ids.seen(id(2), 1500, 1, 1500);
-        ids.seen(id(3), 2500, 2, 2500);
-        assert_eq!(ids.floor(), 1000);
-        assert!(!ids.seen(id(1), 500, 3, 2500));
-        assert!(ids.seen(id(2), 1500, 4, 2500));
+        assert!(!ids.seen(id(1), 500, 0, 500));
+        assert!(!ids.seen(id(2), 500, 1, 500));
+        assert!(ids.seen(id(1), 500, 2, 500));
+        assert!(ids.seen(id(1), 500, 4, 500));
+        assert!(!ids.seen(id(2), 500, 5, 500));
+        assert_eq!((ids.last.len(), ids.order.len()), (2, 2));
+    }
+
+    #[test]
+    fn what_is_beyond_the_span_takes_no_memory() {
+        let mut ids = recent(1000);
+        for (number, time) in (0_u8..100).zip((0..).step_by(60_000)) {
+            ids.seen(id(number), time, Offset::from(number), time);
+        }
+        assert_eq!((ids.last.len(), ids.order.len()), (3, 3));
+    }
+
+    #[test]
+    fn a_repetition_counts_from_its_last_and_latest_occurrence() {
+        let mut ids = recent(10);
+        assert!(!ids.seen(id(1), 100_000, 0, 100_000));
+        assert!(ids.seen(id(1), 60_000, 1, 150_000));
+        assert!(ids.seen(id(1), 60_000, 2, 220_000));
+        assert!(!ids.seen(id(1), 60_000, 3, 220_001));
     }
 }
