@@ -12,6 +12,9 @@ pub type Offset = i64;
 /// Number of a partition of a stream, from 0.
 pub type Partition = i32;
 
+/// Largest value of an event, in bytes: what a stream takes, and about the largest message of MQTT.
+pub const MAX_VALUE_BYTES: usize = 16 << 20;
+
 /// Header names that Millrace sets and reads; names of users' headers must differ.
 pub mod header {
     /// W3C trace context of the request that brought the event.

@@ -165,6 +165,11 @@ impl Input {
         Judgement::Buffer(record)
     }
 
+    /// The lowest offset that was never read, neither now nor before a restart.
+    pub(crate) fn unread(&self) -> Offset {
+        self.next.max(self.judged_to)
+    }
+
     /// The input's watermark in event-time milliseconds.
     pub(crate) fn watermark(&self) -> i64 {
         self.watermark.current()
@@ -231,7 +236,7 @@ impl Input {
             scan_from,
             at_scan,
             // A commit soon after a restart must not forget what was judged before it.
-            read_to: self.next.max(self.judged_to),
+            read_to: self.unread(),
             released_to,
             raised_to,
         }

@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) records_read: Family<InputLabels, Counter>,
     pub(crate) records_late: Family<InputLabels, Counter>,
     pub(crate) records_duplicate: Family<InputLabels, Counter>,
+    pub(crate) entries_removed: Family<InputLabels, Counter>,
     pub(crate) watermark_raised: Family<StageLabels, Counter>,
     pub(crate) buffered: Family<TaskLabels, Gauge>,
     pub(crate) outputs: Family<StageLabels, Counter>,
@@ -65,6 +66,7 @@ impl Metrics {
             records_read: Family::default(),
             records_late: Family::default(),
             records_duplicate: Family::default(),
+            entries_removed: Family::default(),
             watermark_raised: Family::default(),
             buffered: Family::default(),
             outputs: Family::default(),
@@ -88,6 +90,11 @@ impl Metrics {
             "task_records_duplicate",
             "Records dropped because their id was there before",
             &metrics.records_duplicate,
+        );
+        register(
+            "task_entries_removed",
+            "Entries that retention removed before a task had processed them",
+            &metrics.entries_removed,
         );
         observer.register(
             "task_watermark_raised",

@@ -15,6 +15,7 @@ use millrace_core::FieldPath;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
+use millrace_core::record::MAX_VALUE_BYTES;
 use millrace_log::StateChange;
 use millrace_log::StateEntry;
 use millrace_plan::model::OperatorInput;
@@ -207,6 +208,12 @@ impl Operators {
     fn output(&mut self, index: usize, event: &Event, origin: Option<&Origin>) {
         let Some(stream) = self.slots[index].output.clone() else { return };
         match event.to_record() {
+            Ok(record) if record.value.len() > MAX_VALUE_BYTES => {
+                let bytes = record.value.len();
+                let reason =
+                    format!("the output has {bytes} bytes; at most {MAX_VALUE_BYTES} are allowed");
+                self.refuse(index, Refusal { event: event.clone(), reason }, origin);
+            }
             Ok(record) => self.made.outputs.push((stream, record)),
             Err(error) => {
                 let reason = format!("the output cannot be written as JSON: {error}");
@@ -218,11 +225,15 @@ impl Operators {
     fn refuse(&mut self, index: usize, refusal: Refusal, origin: Option<&Origin>) {
         let Refusal { event, reason } = refusal;
         let stage = format!("processor/{}", self.slots[index].name);
-        // What came from a stream is kept as it came; what a processor made, as it would be written.
-        let original = origin
-            .filter(|origin| origin.position.stream == *event.stream)
-            .map(|origin| origin.original.clone())
-            .or_else(|| serde_json::to_vec(&event.value).ok().map(Bytes::from))
+        // What came from a stream is kept as it came; what a processor made, as it would be written,
+        // unless that is too large to be kept: then what it was made of.
+        let written = || serde_json::to_vec(&event.value).ok().map(Bytes::from);
+        let as_it_came = origin.map(|origin| origin.original.clone());
+        let original = as_it_came
+            .clone()
+            .filter(|_| origin.is_some_and(|origin| origin.position.stream == *event.stream))
+            .or_else(|| written().filter(|bytes| bytes.len() <= MAX_VALUE_BYTES))
+            .or(as_it_came)
             .unwrap_or_default();
         self.made.dead_letters.push(DeadLetter {
             id: EventId::of_dead_letter(&stage, event.id.as_bytes(), &original),

@@ -19,6 +19,7 @@ use millrace_plan::model::OnLate;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::buffer::Buffer;
 use crate::buffer::Buffered;
@@ -102,6 +103,11 @@ impl Task {
             if let Some(source) = self.furthest_behind() {
                 self.read(source).await?;
                 self.release_below(self.watermark());
+                if self.sources.iter().any(|source| source.ended(self.until_end)) {
+                    // What comes to an ended input later must not go below what was released
+                    // without it.
+                    self.raised_to = self.raised_to.max(self.released_to);
+                }
                 self.metrics.observe(&self.buffer, &self.operators);
                 if self.commit_is_due() {
                     self.commit().await?;
@@ -137,6 +143,7 @@ impl Task {
     }
 
     async fn read(&mut self, index: usize) -> Result<(), TaskError> {
+        self.note_removed(index)?;
         let input = &self.sources[index].input;
         let batch =
             self.log.read(&input.stream, input.partition, input.next, self.batch).await.map_err(
@@ -158,8 +165,11 @@ impl Task {
                 Judgement::Buffer(record) => {
                     self.buffer.insert(Buffered { input: index, offset, record });
                     if let Some(watermark) = self.buffer.overflow() {
-                        self.metrics.raised();
-                        self.raised_to = self.raised_to.max(watermark);
+                        // Otherwise it is full of what is due and was not released yet.
+                        if watermark > self.watermark() {
+                            self.metrics.raised();
+                            self.raised_to = watermark;
+                        }
                         self.release_below(self.watermark());
                     }
                 }
@@ -168,6 +178,31 @@ impl Task {
         // The log may use offsets up without entries.
         let input = &mut self.sources[index].input;
         input.next = input.next.max(batch.next);
+        Ok(())
+    }
+
+    /// Says where retention has removed what this task had still to read.
+    fn note_removed(&self, index: usize) -> Result<(), TaskError> {
+        let input = &self.sources[index].input;
+        let info = self.log.partition_info(&input.stream, input.partition).map_err(|source| {
+            TaskError::Read {
+                task: self.name.to_string(),
+                stream: input.stream.to_string(),
+                source,
+            }
+        })?;
+        let unread = input.unread();
+        // A task that is new begins with what there is.
+        if unread > 0 && unread < info.start {
+            self.metrics.removed(index, info.start - unread);
+            warn!(
+                message = "Retention has removed entries before they were processed.",
+                task = %self.name,
+                stream = %input.stream,
+                from = unread,
+                to = info.start
+            );
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_core::Offset;
 use millrace_processors::Counted;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -33,6 +34,7 @@ struct InputCounters {
     read: Counter,
     late: Counter,
     duplicate: Counter,
+    removed: Counter,
 }
 
 impl TaskMetrics {
@@ -48,6 +50,7 @@ impl TaskMetrics {
                     read: metrics.records_read.get_or_create_owned(&labels),
                     late: metrics.records_late.get_or_create_owned(&labels),
                     duplicate: metrics.records_duplicate.get_or_create_owned(&labels),
+                    removed: metrics.entries_removed.get_or_create_owned(&labels),
                 }
             })
             .collect();
@@ -72,6 +75,11 @@ impl TaskMetrics {
 
     pub(crate) fn duplicate(&self, input: usize) {
         self.inputs[input].duplicate.inc();
+    }
+
+    /// Counts entries that retention removed before they were read.
+    pub(crate) fn removed(&self, input: usize, entries: Offset) {
+        self.inputs[input].removed.inc_by(entries.unsigned_abs());
     }
 
     pub(crate) fn raised(&self) {

@@ -2,19 +2,31 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
 use millrace_core::DeadLetter;
 use millrace_core::Mark;
 use millrace_core::Record;
+use millrace_engine::Engine;
 use millrace_engine::RestoreStateError;
 use millrace_engine::TaskError;
 use millrace_log::Append;
 use millrace_log::CommitTaskError;
 use millrace_log::Entry;
+use millrace_log::Log;
 use millrace_log::ReadLimit;
+use millrace_log::StreamConfig;
 use millrace_log::TaskName;
+use millrace_log::embedded::EmbeddedLog;
+use millrace_log::embedded::EmbeddedLogOptions;
+use millrace_observe::Observer;
+use millrace_plan::Plan;
+use millrace_plan::model::Operation;
+use millrace_plan::model::OperatorInput;
+use millrace_plan::program::Place;
+use millrace_plan::program::Program;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -127,4 +139,65 @@ async fn a_graceful_stop_commits_what_was_processed() {
     let task = TaskName { stage: "motion".to_owned(), partition: 0 };
     let (_, snapshot) = log.claim_task(&task).await.unwrap();
     assert_eq!(snapshot.positions[0].next, 600);
+}
+
+#[tokio::test]
+async fn an_output_that_is_too_large_becomes_a_dead_letter_of_what_it_was_made_of() {
+    let doubled = "x = string!(.race)\n".to_owned() + &"x = x + x\n".repeat(23) + ".x = x";
+    let program = Program::compile(&doubled, Place::Pipeline).unwrap();
+    let mut plan = race_plan(1);
+    let stream = OperatorInput::Stream(name("coordinates"));
+    plan.stages[0].operators =
+        vec![operator("motion", stream, Operation::Map(program), None, Some("motion"))];
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), &plan).await;
+    let records = race_records(1, 1, ".race");
+    append(&log, &plan, &records[..1]).await;
+    run_to_end(&log, &plan, 1000).await.unwrap();
+    assert_eq!(content(&log, &plan, "motion").await, []);
+    let letters =
+        log.read(&name("dead-letters"), 0, 0, ReadLimit::default()).await.unwrap().entries;
+    let [(_, Entry::Record(letter))] = &letters[..] else { unreachable!("{}", letters.len()) };
+    let letter = DeadLetter::from_record(letter.clone());
+    assert!(letter.reason.ends_with("at most 16777216 are allowed"), "{}", letter.reason);
+    assert_eq!(letter.original, records[0].value);
+}
+
+#[tokio::test]
+async fn what_retention_removed_before_it_was_processed_is_counted() {
+    let mut plan = race_plan(1);
+    plan.streams[0].retention.bytes = Some(1);
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path())).unwrap();
+    log.ensure_streams(&[StreamConfig {
+        name: name("coordinates"),
+        partitions: 1,
+        retention: plan.streams[0].retention,
+    }])
+    .await
+    .unwrap();
+    let embedded = Arc::clone(&log);
+    let log: Arc<dyn Log> = log;
+    for stream in &plan.streams[1..] {
+        let config = StreamConfig {
+            name: stream.name.clone(),
+            partitions: stream.partitions,
+            retention: stream.retention,
+        };
+        log.ensure_streams(&[config]).await.unwrap();
+    }
+    let records = race_records(1, 4, ".race");
+    append(&log, &plan, &records[..6]).await;
+    run_to_end(&log, &plan, 1000).await.unwrap();
+    append(&log, &plan, &records[6..12]).await;
+    append(&log, &plan, &records[12..18]).await;
+    embedded.enforce_retention(0).await.unwrap();
+    let observer = Arc::new(Observer::default());
+    let shared: Arc<Plan> = Arc::new(plan.clone());
+    let stop = CancellationToken::new();
+    Engine::start(&shared, &log, &observer, &options(1000, true), &stop).join().await.unwrap();
+    assert_eq!(content(&log, &plan, "motion").await.len(), 12);
+    let metrics = observer.encode().unwrap();
+    let line = metrics.lines().find(|line| line.contains("entries_removed_total{"));
+    assert!(line.is_some_and(|line| line.ends_with(" 6")), "{line:?}");
 }

@@ -197,6 +197,21 @@ async fn a_body_above_the_limit_is_a_dead_letter_with_all_its_bytes() {
 }
 
 #[tokio::test]
+async fn a_mapping_that_makes_too_much_is_a_dead_letter_and_not_tried_again() {
+    use millrace_plan::program::Place;
+    use millrace_plan::program::Program;
+    let source = format!("x = \"0123456789\"\n{}.x = x", "x = x + x\n".repeat(21));
+    let map = Some(Program::compile(&source, Place::Ingest).unwrap());
+    let (ingested, ingest) = unmapped();
+    let ingested = IngestedStream { schema: None, ..ingested };
+    let (acceptor, log) = acceptor(ingested, IngestPlan { map, ..ingest });
+    let (kind, reason) = refused(&acceptor, "carCoordinates", MESSAGE).await;
+    assert_eq!(kind, RefusalKind::TooLarge);
+    assert!(reason.starts_with("the mapped event has 2097"), "{reason}");
+    assert_eq!(log.dead_letters()[0].original, MESSAGE);
+}
+
+#[tokio::test]
 async fn an_event_time_too_far_from_its_arrival_is_refused() {
     let (ingested, ingest) = unmapped();
     let behind = Some(std::time::Duration::from_mins(1));

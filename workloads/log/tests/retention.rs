@@ -127,3 +127,30 @@ async fn a_changed_retention_is_taken_over_and_kept() {
     assert_eq!(numbers(&log, "a").await, Vec::<i64>::new());
     log.close().await;
 }
+
+/// A reader asks for entries that go while it asks: it goes on at the new start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_never_finds_a_hole_where_retention_has_just_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    log.ensure_streams(&[limited(None, Some(1 << 18))]).await.unwrap();
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (reader, ended) = (log.clone(), done.clone());
+    let reading = tokio::spawn(async move {
+        let limit = ReadLimit { entries: 1, bytes: 1 };
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            let batch = reader.read(&name("a"), 0, 0, limit).await.unwrap();
+            assert!(batch.entries.first().is_none_or(|(offset, _)| offset + 1 == batch.next));
+            tokio::task::yield_now().await;
+        }
+    });
+    for number in 0..400 {
+        log.append(vec![append("a", 0, "k", number, 100_000)]).await.unwrap();
+        if number % 5 == 0 {
+            log.enforce_retention(0).await.unwrap();
+        }
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    reading.await.unwrap();
+    log.close().await;
+}

@@ -15,6 +15,10 @@ use millrace_plan::program::Stopped;
 /// Longest topic, in bytes: MQTT's own limit.
 const MAX_TOPIC_BYTES: usize = 65_535;
 
+/// Largest message, topic and body, in bytes: with what MQTT adds it fits into the largest packet
+/// of our endpoint and of our clients, which end the connection beyond that.
+const MAX_MESSAGE_BYTES: usize = (16 << 20) - 1024;
+
 /// A record that cannot become a message.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -30,6 +34,12 @@ pub enum BuildError {
     /// The text is not a topic.
     #[error("`{0}` is not a topic: it is empty or too long, or has `+`, `#` or NUL")]
     Topic(String),
+    /// It is larger than what MQTT programs commonly take.
+    #[error("the message has {bytes} bytes; at most {MAX_MESSAGE_BYTES} can be sent")]
+    TooLarge {
+        /// Bytes of topic and body.
+        bytes: usize,
+    },
     /// The body's program failed, with its reason.
     #[error("the body's program failed: {0}")]
     BodyProgram(String),
@@ -74,6 +84,10 @@ pub fn build(
         !topic.is_empty() && topic.len() <= MAX_TOPIC_BYTES && !topic.contains(['+', '#', '\0']);
     if !valid {
         return Err(BuildError::Topic(topic));
+    }
+    let bytes = topic.len() + body.len();
+    if bytes > MAX_MESSAGE_BYTES {
+        return Err(BuildError::TooLarge { bytes });
     }
     Ok(Some(OutgoingMessage { topic, body, qos: sink.qos, retain: sink.retain }))
 }
@@ -140,6 +154,16 @@ mod tests {
     fn an_abort_sends_nothing() {
         assert_eq!(message(constant(), Some("abort"), "{}"), Ok("none".into()));
         assert_eq!(message(MqttTopic::Program(program("abort")), None, "{}"), Ok("none".into()));
+    }
+
+    #[test]
+    fn what_is_too_large_for_mqtt_is_refused_and_not_tried_for_ever() {
+        let value = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_MESSAGE_BYTES - 17));
+        assert!(message(constant(), None, &value).is_ok());
+        assert_eq!(
+            message(constant(), None, &value.replace('}', " }")),
+            Err("the message has 16776193 bytes; at most 16776192 can be sent".into())
+        );
     }
 
     #[test]

@@ -237,6 +237,8 @@ struct Failing {
     unconfirmed: AtomicUsize,
     /// The car whose rows are refused.
     refused: Option<i64>,
+    /// Commits of other rows from this position on fail.
+    full_from: Option<Offset>,
 }
 
 impl Failing {
@@ -246,6 +248,7 @@ impl Failing {
             full: AtomicUsize::new(0),
             unconfirmed: AtomicUsize::new(0),
             refused: None,
+            full_from: None,
         }
     }
 }
@@ -278,6 +281,9 @@ impl TableStore for Failing {
         let refused = |row: &Row| self.refused.map(Cell::Integer).as_ref() == Some(&row.cells[0]);
         if rows.iter().any(refused) {
             return Err(CommitError::Refused("unlucky number".into()));
+        }
+        if self.full_from.is_some_and(|position| from >= position) {
+            return Err(CommitError::Unavailable("disk full".into()));
         }
         let written = self.tables.commit(claim, table, rows, from, next).await?;
         if take(&self.unconfirmed) {
@@ -337,6 +343,25 @@ async fn a_row_that_the_database_refuses_becomes_a_dead_letter_and_the_others_ar
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].reason, "unlucky number");
     assert_eq!(letters[0].source.as_ref().unwrap().offset, 13);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_is_one_dead_letter_though_the_sink_ends_before_its_position_moves() {
+    let bench = Bench::new().await;
+    bench.append(0, vec![event("[]", 9, 200)]).await;
+    bench.append(0, (0..20).map(|car| seen(car, 10)).collect()).await;
+    let failing = Failing { refused: Some(13), full_from: Some(14), ..Failing::new(&bench) };
+    let (running, _finish) = bench.start(Arc::new(failing));
+    bench.until(async || bench.dead_letters().await.len() == 2).await;
+    running.abort();
+    let _ = running.await;
+    bench.append(0, vec![event("[]", 11, 201)]).await;
+    let store = Failing { refused: Some(13), ..Failing::new(&bench) };
+    bench.drain(Arc::new(store)).await.unwrap();
+    let offsets: Vec<_> =
+        bench.dead_letters().await.into_iter().map(|letter| letter.source.unwrap().offset).collect();
+    assert_eq!(offsets, [0, 14, 21]);
+    assert_eq!(bench.content().await.lines().count(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,11 +97,11 @@ pub enum ReplayError {
 }
 
 /// What a message became, before it is durable.
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     /// The entry to append; none where the mapping said `abort`.
-    pub(crate) entry: Option<Append>,
+    entry: Option<Append>,
     outcome: Outcome,
-    metrics: RouteMetrics,
+    metrics: &'a RouteMetrics,
 }
 
 enum Outcome {
@@ -193,7 +193,7 @@ impl Acceptor {
         Ok(self.accept_on(route, &incoming).await?)
     }
 
-    fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared {
+    fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared<'_> {
         match self.listener(incoming.topic) {
             Some(route) => Self::prepare(route, incoming),
             None => refused(
@@ -205,11 +205,11 @@ impl Acceptor {
         }
     }
 
-    pub(crate) fn prepare(route: &Route, incoming: &Incoming<'_>) -> Prepared {
+    pub(crate) fn prepare<'a>(route: &'a Route, incoming: &Incoming<'_>) -> Prepared<'a> {
         match route.decide(incoming) {
             Ok(Decision::Event(partition, record)) => Prepared {
                 outcome: Outcome::Stored(record.id),
-                metrics: route.metrics.clone(),
+                metrics: &route.metrics,
                 entry: Some(Append {
                     stream: route.stream().clone(),
                     partition,
@@ -217,13 +217,13 @@ impl Acceptor {
                 }),
             },
             Ok(Decision::Dropped) => {
-                Prepared { entry: None, outcome: Outcome::Dropped, metrics: route.metrics.clone() }
+                Prepared { entry: None, outcome: Outcome::Dropped, metrics: &route.metrics }
             }
             Err(refusal) => refused(route.stage(), &route.metrics, incoming, &refusal),
         }
     }
 
-    async fn store(&self, mut prepared: Prepared) -> Result<Accepted, Refused> {
+    async fn store(&self, mut prepared: Prepared<'_>) -> Result<Accepted, Refused> {
         let Some(entry) = prepared.entry.take() else { return prepared.finish(0, 0) };
         let partition = entry.partition;
         let bytes = body_length(&entry);
@@ -242,8 +242,8 @@ impl Acceptor {
     }
 
     /// Appends many prepared messages at once, in their order.
-    pub(crate) async fn store_all(&self, prepared: &[Prepared]) -> Result<(), AppendError> {
-        let entries: Vec<_> = prepared.iter().filter_map(|one| one.entry.clone()).collect();
+    pub(crate) async fn store_all(&self, prepared: &mut [Prepared<'_>]) -> Result<(), AppendError> {
+        let entries: Vec<_> = prepared.iter_mut().filter_map(|one| one.entry.take()).collect();
         if entries.is_empty() {
             return Ok(());
         }
@@ -251,7 +251,7 @@ impl Acceptor {
     }
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Counts a message that has become durable (or needs not), and says what it became.
     pub(crate) fn finish(self, partition: Partition, offset: Offset) -> Result<Accepted, Refused> {
         match self.outcome {
@@ -271,12 +271,12 @@ impl Prepared {
     }
 }
 
-fn refused(
+fn refused<'a>(
     stage: &str,
-    metrics: &RouteMetrics,
+    metrics: &'a RouteMetrics,
     incoming: &Incoming<'_>,
     refusal: &Refusal,
-) -> Prepared {
+) -> Prepared<'a> {
     let reason = refusal.to_string();
     let letter = DeadLetter {
         stage: stage.to_owned(),
@@ -296,7 +296,7 @@ fn refused(
             entry: Entry::Record(letter.into_record()),
         }),
         outcome: Outcome::Invalid(refusal.kind(), reason),
-        metrics: metrics.clone(),
+        metrics,
     }
 }
 

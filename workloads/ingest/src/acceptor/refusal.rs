@@ -42,6 +42,8 @@ impl RefusalKind {
 pub(crate) enum Refusal {
     #[error("the message has {size} bytes; at most {limit} are allowed")]
     TooLarge { size: usize, limit: usize },
+    #[error("the mapped event has {size} bytes; at most {limit} are allowed")]
+    MappedTooLarge { size: usize, limit: usize },
     #[error("the message is not JSON: {0}")]
     NotJson(serde_json::Error),
     #[error("the event is not a JSON object")]
@@ -69,7 +71,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) const fn kind(&self) -> RefusalKind {
         match self {
-            Self::TooLarge { .. } => RefusalKind::TooLarge,
+            Self::TooLarge { .. } | Self::MappedTooLarge { .. } => RefusalKind::TooLarge,
             Self::NotJson(_) | Self::NotObject => RefusalKind::NotJson,
             Self::Map(_) | Self::Write(_) => RefusalKind::Map,
             Self::Schema { .. } => RefusalKind::Schema,

@@ -13,6 +13,7 @@ use millrace_core::StreamName;
 use millrace_core::Value;
 use millrace_core::key::key_of;
 use millrace_core::key::partition_of;
+use millrace_core::record::MAX_VALUE_BYTES;
 use millrace_core::time::event_time;
 use millrace_core::time::rfc3339;
 use millrace_plan::model::IngestPlan;
@@ -152,12 +153,9 @@ impl Route {
     /// Reads and validates a body that is the event itself. `serde_json` refuses NaN, infinities,
     /// numbers out of a double's range, and more than 128 levels.
     fn parse(&self, body: &[u8]) -> Result<Value, Refusal> {
-        if self.ingested.schema.is_none() {
-            return serde_json::from_slice(body).map_err(Refusal::NotJson);
-        }
         let event = serde_json::from_slice(body).map_err(Refusal::NotJson)?;
         self.validate(&event)?;
-        Ok(Value::from(event))
+        Ok(event)
     }
 
     /// Maps a body to an event and its compact JSON; none if the program said `abort`.
@@ -178,13 +176,14 @@ impl Route {
             Evaluation::Failed(message) => return Err(Refusal::Map(message)),
         };
         let text = serde_json::to_vec(&event).map_err(Refusal::Write)?;
-        if self.ingested.schema.is_some() {
-            self.validate(&serde_json::from_slice(&text).map_err(Refusal::NotJson)?)?;
+        if text.len() > MAX_VALUE_BYTES {
+            return Err(Refusal::MappedTooLarge { size: text.len(), limit: MAX_VALUE_BYTES });
         }
+        self.validate(&event)?;
         Ok(Some((event, text.into())))
     }
 
-    fn validate(&self, event: &serde_json::Value) -> Result<(), Refusal> {
+    fn validate(&self, event: &Value) -> Result<(), Refusal> {
         let Some(schema) = &self.ingested.schema else { return Ok(()) };
         schema.validate(event).map_err(|violations| {
             let mut text = String::new();

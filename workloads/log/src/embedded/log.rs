@@ -154,16 +154,25 @@ impl Log for EmbeddedLog {
         limit: ReadLimit,
     ) -> Result<ReadBatch, ReadError> {
         let partition = self.shared.streams.find(stream, partition)?;
-        let info = partition.info();
-        let from = from.max(info.start);
-        if from >= info.end {
-            return Ok(ReadBatch { entries: Vec::new(), next: from });
+        loop {
+            let info = partition.info();
+            let from = from.max(info.start);
+            if from >= info.end {
+                return Ok(ReadBatch { entries: Vec::new(), next: from });
+            }
+            let store = self.shared.store().await?;
+            let found = if info.end - from <= NEAR_END {
+                read::read(&store, &partition, from, info.end, limit)
+            } else {
+                let partition = partition.clone();
+                blocking(move || read::read(&store, &partition, from, info.end, limit)).await
+            };
+            match found {
+                // Retention has been here since: what is missing need not be there any more.
+                Err(ReadError::Corrupt { .. }) if partition.info().start > from => {}
+                found => return found,
+            }
         }
-        let store = self.shared.store().await?;
-        if info.end - from <= NEAR_END {
-            return read::read(&store, &partition, from, info.end, limit);
-        }
-        blocking(move || read::read(&store, &partition, from, info.end, limit)).await
     }
 
     fn follow(

@@ -87,6 +87,8 @@ pub(super) struct PartitionReader {
     committed: Offset,
     /// Everything below that is no row is among the dead letters already.
     dead_lettered: Offset,
+    /// Rows below that the database refuses are among the dead letters already.
+    refused: Offset,
     pause: Duration,
 }
 
@@ -115,6 +117,7 @@ impl PartitionReader {
             position: 0,
             committed: 0,
             dead_lettered: 0,
+            refused: 0,
             pause: FIRST_PAUSE,
         }
     }
@@ -212,8 +215,11 @@ impl PartitionReader {
         loop {
             match self.context.log.claim_task(&task).await {
                 Ok((log, snapshot)) => {
-                    self.dead_lettered =
-                        snapshot.positions.first().map_or(0, |position| position.next);
+                    if let Some(position) = snapshot.positions.first() {
+                        self.dead_lettered = position.next;
+                        let refused = <[u8; 8]>::try_from(position.metadata.as_ref());
+                        self.refused = refused.map_or(0, Offset::from_be_bytes);
+                    }
                     self.resume();
                     return Ok(Claims { table, log });
                 }
@@ -295,14 +301,8 @@ impl PartitionReader {
             }
         }
         if !letters.is_empty() {
-            let position = InputPosition {
-                stream: self.input.stream.clone(),
-                partition: self.partition,
-                next: batch.next,
-                metadata: bytes::Bytes::new(),
-            };
-            self.store_dead_letters(claims, letters, vec![position]).await?;
             self.dead_lettered = batch.next;
+            self.store_dead_letters(claims, letters).await?;
         }
         let watermark = candidates.iter().map(|candidate| candidate.record.event_time).max();
         let quiet = candidates.is_empty() && batch.next - self.committed < MAX_UNCOMMITTED;
@@ -354,10 +354,12 @@ impl PartitionReader {
                 Err(CommitError::Refused(reason)) => match part {
                     [] => self.wait(reason).await?,
                     [refused] => {
-                        let letter =
-                            self.dead_letter(refused.offset, refused.record.clone(), reason);
-                        // Without a position: a repetition after a crash has the same id.
-                        self.store_dead_letters(claims, vec![letter], Vec::new()).await?;
+                        if refused.offset >= self.refused {
+                            let letter =
+                                self.dead_letter(refused.offset, refused.record.clone(), reason);
+                            self.refused = refused.offset + 1;
+                            self.store_dead_letters(claims, vec![letter]).await?;
+                        }
                         candidates = rest;
                         size = candidates.len();
                     }
@@ -387,11 +389,16 @@ impl PartitionReader {
         &mut self,
         claims: &Claims,
         letters: Vec<DeadLetter>,
-        positions: Vec<InputPosition>,
     ) -> Result<(), Stop> {
         let count = letters.len() as u64;
         let outputs = appends(letters, self.sink.dead_letter_partitions);
-        let commit = TaskCommit { outputs, state: Vec::new(), positions };
+        let position = InputPosition {
+            stream: self.input.stream.clone(),
+            partition: self.partition,
+            next: self.dead_lettered,
+            metadata: bytes::Bytes::copy_from_slice(&self.refused.to_be_bytes()),
+        };
+        let commit = TaskCommit { outputs, state: Vec::new(), positions: vec![position] };
         loop {
             match self.context.log.commit_task(&claims.log, commit.clone()).await {
                 Ok(_) => {
