@@ -25,6 +25,12 @@ use crate::streams::by_name;
     status = "TelemetryPipelineStatus",
     shortname = "tp",
     category = "all",
+    validation = Rule::new(
+        "self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
+    )
+    .message(
+        "metadata.name is not a name; write the pipeline's name: 1 to 63 lower-case letters, digits and `-`, such as `race`"
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",
