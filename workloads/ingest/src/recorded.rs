@@ -148,7 +148,7 @@ pub async fn feed_reader(
             }
         }
         if read == 0 || batch.len() == BATCH_LINES || batch_bytes >= BATCH_BYTES {
-            acceptor.store_all(&batch).await.map_err(FeedError::Append)?;
+            acceptor.store_all(&mut batch).await.map_err(FeedError::Append)?;
             for prepared in batch.drain(..) {
                 // The offsets of recorded lines interest nobody.
                 done.refused += u64::from(prepared.finish(0, 0).is_err());
@@ -162,7 +162,7 @@ pub async fn feed_reader(
     }
 }
 
-fn prepare(route: &Route, line: &[u8], number: u64) -> Result<Prepared, FeedError> {
+fn prepare<'a>(route: &'a Route, line: &[u8], number: u64) -> Result<Prepared<'a>, FeedError> {
     let line: Line<'_> =
         serde_json::from_slice(line).map_err(|source| FeedError::Form { line: number, source })?;
     let incoming = Incoming {

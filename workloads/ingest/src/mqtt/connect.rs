@@ -219,7 +219,7 @@ impl Subscription {
 
     async fn try_store(&self, messages: &[Publish]) -> Result<(), AppendError> {
         let arrival = now_millis();
-        let prepared: Vec<_> = messages
+        let mut prepared: Vec<_> = messages
             .iter()
             .map(|message| {
                 let incoming = Incoming {
@@ -232,7 +232,7 @@ impl Subscription {
                 Acceptor::prepare(&self.route, &incoming)
             })
             .collect();
-        self.acceptor.store_all(&prepared).await?;
+        self.acceptor.store_all(&mut prepared).await?;
         self.component.set(State::Running);
         for one in prepared {
             // Invalid messages are durable dead letters, and counted.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fjall::PersistMode;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tracing::info;
 use tracing::warn;
@@ -119,10 +120,11 @@ impl Writer {
     /// log is closed, if that was asked for.
     fn serve(&mut self, first: Queued, requests: &Receiver<Queued>) -> Option<oneshot::Sender<()>> {
         let mut group = Group::default();
-        let mut permits = Vec::new();
+        // Given back at once with the answers, and not one by one.
+        let mut permit = None;
         let mut next = Some(first);
         while let Some(queued) = next {
-            permits.push(queued.permit);
+            merge(&mut permit, queued.permit);
             match queued.request {
                 Request::Close { reply } => {
                     self.write(group);
@@ -349,6 +351,15 @@ impl Writer {
         if let Some(store) = &self.store {
             store.sort_memtables(self.shared.options.write_buffer_bytes);
         }
+    }
+}
+
+/// Adds a request's share of the queue to that of the requests before it.
+fn merge(held: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
+    match (held, more) {
+        (Some(held), Some(more)) => held.merge(more),
+        (held @ None, more) => *held = more,
+        (Some(_), None) => {}
     }
 }
 

@@ -3,10 +3,15 @@
 //! Draft 2020-12 with formats asserted. Nothing is ever fetched: a schema that refers to another
 //! document does not compile.
 
+mod instance;
+
 use std::fmt;
 
 use jsonschema::Draft;
+use millrace_core::Value as Event;
 use serde_json::Value;
+
+use instance::EventJson;
 
 /// Largest schema, in bytes of compact JSON.
 pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
@@ -19,7 +24,7 @@ const MAX_MESSAGE_BYTES: usize = 512;
 
 /// A compiled JSON Schema, draft 2020-12, formats asserted.
 pub struct Schema {
-    validator: jsonschema::Validator,
+    validator: jsonschema::Validator<EventJson>,
 }
 
 /// A schema that cannot be used.
@@ -86,7 +91,7 @@ impl Schema {
         if let Some(reference) = remote_reference(schema) {
             return Err(SchemaError::Remote(reference.to_owned()));
         }
-        let validator = jsonschema::options()
+        let validator = jsonschema::options_for::<EventJson>()
             .with_draft(Draft::Draft202012)
             .should_validate_formats(true)
             .should_ignore_unknown_formats(false)
@@ -106,7 +111,7 @@ impl Schema {
     ///
     /// # Errors
     /// All violations, at most [`MAX_VIOLATIONS`].
-    pub fn validate(&self, event: &Value) -> Result<(), Vec<Violation>> {
+    pub fn validate(&self, event: &Event) -> Result<(), Vec<Violation>> {
         // Most events are valid, and this check allocates nothing.
         if self.validator.is_valid(event) {
             return Ok(());
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
 
     fn violations(schema: &Value, event: &Value) -> Vec<String> {
-        match Schema::compile(schema).unwrap().validate(event) {
+        match Schema::compile(schema).unwrap().validate(&Event::from(event.clone())) {
             Ok(()) => Vec::new(),
             Err(violations) => violations.iter().map(ToString::to_string).collect(),
         }
