@@ -50,6 +50,11 @@ const NEVER: [&str; 10] = [
     "validate_json_schema",
 ];
 
+/// Functions whose result can be thousands of times as large as their argument, so that a small
+/// message could take all memory.
+const UNBOUNDED: [&str; 5] =
+    ["decode_gzip", "decode_lz4", "decode_snappy", "decode_zlib", "decode_zstd"];
+
 /// Functions that take a time zone, which must not be the machine's.
 const WITH_TIME_ZONE: [&str; 2] = ["format_timestamp", "parse_timestamp"];
 
@@ -71,6 +76,8 @@ fn functions(place: Place) -> Vec<Box<dyn Function>> {
             let name = inner.identifier();
             if NEVER.contains(&name) {
                 Box::new(Guarded { inner, rule: Rule::Never }) as Box<dyn Function>
+            } else if UNBOUNDED.contains(&name) {
+                Box::new(Guarded { inner, rule: Rule::Unbounded })
             } else if place == Place::Pipeline && INGEST_ONLY.contains(&name) {
                 Box::new(Guarded { inner, rule: Rule::IngestOnly })
             } else if WITH_TIME_ZONE.contains(&name) {
@@ -86,6 +93,7 @@ fn functions(place: Place) -> Vec<Box<dyn Function>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Never,
+    Unbounded,
     IngestOnly,
     LiteralTimeZone,
 }
@@ -104,6 +112,10 @@ enum Refused {
         "`{0}` acts on or asks the world outside of the program; a program may only use its event and `%`"
     )]
     Never(&'static str),
+    #[error(
+        "`{0}` can make any amount of data out of a small message; have the data sent uncompressed"
+    )]
+    Unbounded(&'static str),
     #[error(
         "`{0}` gives another result each time and is allowed only in the `map` of an ingest; use `%eventTime`, `%ingestTime` or `%id` here"
     )]
@@ -139,6 +151,7 @@ impl Guarded {
         let name = self.inner.identifier();
         match self.rule {
             Rule::Never => Err(Refused::Never(name)),
+            Rule::Unbounded => Err(Refused::Unbounded(name)),
             Rule::IngestOnly => Err(Refused::IngestOnly(name)),
             Rule::LiteralTimeZone => match arguments.optional_literal("timezone", state) {
                 Ok(None) => Ok(()),

@@ -153,6 +153,19 @@ fn the_world_outside_is_never_asked() {
 }
 
 #[test]
+fn what_could_grow_without_bound_is_refused() {
+    for place in [Place::Ingest, Place::Pipeline] {
+        for function in ["gzip", "lz4", "snappy", "zlib", "zstd"] {
+            let message = error(&format!(".a = decode_{function}!(.a)"), place);
+            let expected = format!(
+                "`decode_{function}` can make any amount of data out of a small message; have the data sent uncompressed"
+            );
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
 fn the_time_zone_is_never_the_machines() {
     let message = error("format_timestamp!(.t, \"%F\", timezone: \"local\")", Place::Pipeline);
     assert!(message.contains("must be a literal such as \"Europe/London\""), "{message}");
