@@ -35,6 +35,13 @@ const CHECKS_PER_IDLE: u32 = 10;
 /// Shortest time between two checks.
 const MIN_CHECK: Duration = Duration::from_millis(5);
 
+/// Time between two looks whether the log accepts again.
+const CHECK_WRITABLE: Duration = Duration::from_millis(100);
+
+/// How long input that was held may take to come once the log accepts again: the longest wait
+/// between two tries of an append.
+const HELD_INPUT: Duration = Duration::from_secs(1);
+
 /// Watches the ingested streams of a plan that declare `idle`.
 pub struct IdleWatcher {
     streams: Vec<Watched>,
@@ -112,18 +119,34 @@ impl Watched {
             *partition = Silence { end: Offset::MIN, since: counts_from };
         }
         tokio::time::sleep_until(counts_from).await;
+        let mut failing = false;
         loop {
-            match self.check(counts_from).await {
+            let checked = match self.log.check_writable().await {
+                Ok(()) => self.check(counts_from).await,
+                Err(source) => Err(self.cannot_mark(source)),
+            };
+            match checked {
                 Ok(Quiet::Settled) => self.input().await,
                 Ok(Quiet::Until(deadline)) => tokio::time::sleep_until(deadline).await,
                 Err(error) => {
-                    warn!(
-                        message = "Failed to record the silence of a stream; trying again.",
-                        error = &error as &dyn std::error::Error
-                    );
-                    tokio::time::sleep(self.idle.max(Duration::from_secs(1))).await;
+                    if !failing {
+                        warn!(
+                            message = "Failed to record the silence of a stream; trying again.",
+                            error = &error as &dyn std::error::Error
+                        );
+                    }
+                    failing = true;
+                    tokio::time::sleep(CHECK_WRITABLE).await;
+                    // What came meanwhile is held by those who confirm it and comes once the log
+                    // accepts: a stream that could not take input was not silent.
+                    let since = Instant::now() + HELD_INPUT;
+                    for partition in &mut self.partitions {
+                        partition.since = partition.since.max(since);
+                    }
+                    continue;
                 }
             }
+            failing = false;
         }
     }
 
@@ -139,7 +162,8 @@ impl Watched {
             if silence.end == Offset::MIN {
                 silence.end = info.end;
             } else if info.end > silence.end {
-                *silence = Silence { end: info.end, since: now.max(counts_from) };
+                let since = silence.since.max(now).max(counts_from);
+                *silence = Silence { end: info.end, since };
             }
         }
         let silent: Vec<_> = self.partitions.iter().map(|p| now >= p.since + self.idle).collect();
@@ -166,7 +190,7 @@ impl Watched {
             .log
             .append(entries.collect())
             .await
-            .map_err(|source| MarkIdleError::Mark { stream: self.stream.clone(), source })?;
+            .map_err(|source| self.cannot_mark(source))?;
         for ((partition, _), offset) in marks.iter().zip(offsets) {
             let silence = &mut self.partitions[*partition];
             // If a record came before the mark, the next check sees it as input.
@@ -175,6 +199,10 @@ impl Watched {
             }
         }
         Ok(())
+    }
+
+    fn cannot_mark(&self, source: AppendError) -> MarkIdleError {
+        MarkIdleError::Mark { stream: self.stream.clone(), source }
     }
 
     /// Waits for an entry that is not known yet.

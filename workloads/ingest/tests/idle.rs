@@ -63,6 +63,21 @@ async fn total_silence_with_a_heartbeat_releases_the_last_frame_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_cannot_take_input_is_not_silent_and_what_was_held_comes_first() {
+    let log = watch(1, true);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    log.refuse(usize::MAX);
+    sleep(millis(10_000)).await;
+    log.refuse(0);
+    sleep(millis(1000)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    event(&log, 0, 990).await;
+    sleep(millis(1000)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_counts_only_from_the_end_of_the_reconnect_grace() {
     let log = watch(1, true);
     event(&log, 0, 1000).await;
