@@ -122,6 +122,16 @@ impl Reader {
     async fn position(&self) -> Result<Offset, StepError> {
         let committed = self.log.group_offset(&self.group, &self.stream, self.partition).await?;
         let start = self.log.partition_info(&self.stream, self.partition)?.start;
+        if let Some(committed) = committed.filter(|committed| *committed < start) {
+            warn!(
+                message = "Retention has removed entries before they were sent.",
+                sink = self.name,
+                stream = self.stream.as_str(),
+                partition = self.partition,
+                from = committed,
+                to = start
+            );
+        }
         Ok(committed.unwrap_or(start).max(start))
     }
 

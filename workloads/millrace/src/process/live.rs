@@ -44,6 +44,9 @@ use crate::process::storage::Storage;
 /// How long each group of parts may take to stop. All of them together stay below 5 seconds.
 const STOP_PATIENCE: Duration = Duration::from_millis(1100);
 
+/// How long log and tables may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Where a pipeline listens.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveOptions {
@@ -194,14 +197,18 @@ impl Live {
 
     /// Stops every part: first what comes in, last what is stored.
     pub(crate) async fn stop(self) {
-        self.ingest.stop().await;
-        if tokio::time::timeout(STOP_PATIENCE, self.endpoint.closed()).await.is_err() {
+        let endpoint = tokio::time::timeout(STOP_PATIENCE, self.endpoint.closed());
+        let ((), closed) = tokio::join!(self.ingest.stop(), endpoint);
+        if closed.is_err() {
             warn!(message = "The MQTT endpoint did not close in time.");
         }
         self.engine.stop().await;
         self.sinks.stop().await;
         self.query.stop().await;
-        self.storage.close().await;
+        // What was acknowledged is durable already.
+        if tokio::time::timeout(CLOSE_PATIENCE, self.storage.close()).await.is_err() {
+            warn!(message = "The log and the tables did not close in time; their content is safe.");
+        }
     }
 }
 
