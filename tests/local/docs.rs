@@ -1,0 +1,121 @@
+//! What the documents show is true: complete resources are valid, test cases beside them pass,
+//! parts of the race's resource are in it, and links lead to files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_yaml_ng::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every document with its text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let mut documents = vec![root().join("README.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                documents.push(path);
+            }
+        }
+    }
+    documents
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+/// The YAML blocks of a document.
+fn blocks(text: &str) -> Vec<&str> {
+    let parts = text.split("```yaml\n").skip(1);
+    parts.map(|part| part.split_once("```").unwrap().0).collect()
+}
+
+fn millrace(command: &str, file: &Path) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_millrace")).arg(command).arg(file).output().unwrap();
+    assert!(
+        output.status.success(),
+        "millrace {command} {}: {}{}",
+        file.display(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn resources_in_the_documents_are_valid_and_their_test_cases_pass() {
+    let mut seen = (0, 0);
+    for (_, text) in documents() {
+        let folder = tempfile::tempdir().unwrap();
+        // Cases without a resource before them are the race's.
+        let resource = folder.path().join("it.yaml");
+        std::fs::copy(root().join("examples/race.yaml"), &resource).unwrap();
+        for block in blocks(&text) {
+            if block.starts_with("apiVersion:") {
+                std::fs::write(&resource, block).unwrap();
+                millrace("validate", &resource);
+                seen.0 += 1;
+            } else if block.starts_with("cases:") {
+                std::fs::write(folder.path().join("it.test.yaml"), block).unwrap();
+                millrace("test", &resource);
+                seen.1 += 1;
+            }
+        }
+    }
+    assert_eq!(seen, (1, 2));
+}
+
+#[test]
+fn ways_in_and_out_that_replace_those_of_a_resource_are_valid() {
+    let text = std::fs::read_to_string(root().join("docs/guide/own.md")).unwrap();
+    let blocks = blocks(&text);
+    let mut resource: Value = serde_yaml_ng::from_str(blocks[0]).unwrap();
+    let parts: Value = serde_yaml_ng::from_str(blocks[2]).unwrap();
+    for (field, part) in parts.as_mapping().unwrap() {
+        resource["spec"][field] = part.clone();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cellar.yaml");
+    std::fs::write(&file, serde_yaml_ng::to_string(&resource).unwrap()).unwrap();
+    millrace("validate", &file);
+}
+
+#[test]
+fn the_race_explained_shows_what_the_resource_says() {
+    let text = std::fs::read_to_string(root().join("examples/race.yaml")).unwrap();
+    let race: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(root().join("docs/guide/race.md")).unwrap();
+    let blocks = blocks(&text);
+    assert_eq!(blocks.len(), 2);
+    for (block, section) in blocks.iter().zip(["streams", "ingest"]) {
+        let shown: Value = serde_yaml_ng::from_str(block).unwrap();
+        for (field, value) in shown[0].as_mapping().unwrap() {
+            assert_eq!(race["spec"][section][0][field], *value, "{section}: {field:?}");
+        }
+    }
+}
+
+#[test]
+fn links_in_the_documents_lead_to_files() {
+    for (path, text) in documents() {
+        for part in text.split("](").skip(1) {
+            let target = part.split_once(')').unwrap().0;
+            if !target.contains("://") && !target.starts_with('#') {
+                let file = path.with_file_name(target.split('#').next().unwrap());
+                assert!(file.exists(), "{}: {target} is not there", path.display());
+            }
+        }
+    }
+}
