@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 : "${KUBECONFIG:?names the kubeconfig of a cluster to test on}"
 CRD=crds/telemetrypipelines.yaml
 EXAMPLE=examples/race.yaml
-NAMESPACE=millrace-crd-test
+NAMESPACE=millrace-crd-test-$$
 FOLDER=$(mktemp -d)
 failed=0
 
