@@ -1,6 +1,8 @@
 //! What is in the logs alone decides what comes out: through ends without a last commit, commits
 //! that fail, and commits whose answer is lost, with inputs of different pace.
 
+#![allow(clippy::unwrap_used, reason = "helpers fail as tests do")]
+
 mod common;
 #[path = "common/faulty.rs"]
 mod faulty;
@@ -150,7 +152,7 @@ async fn in_pieces(plan: &Plan, inputs: &Inputs, seed: u64) -> HashMap<String, V
     let mut random = StdRng::seed_from_u64(seed);
     let mut rest: Vec<(&str, &[Record])> = inputs.iter().map(|(s, r)| (*s, &r[..])).collect();
     while rest.iter().any(|(_, records)| !records.is_empty()) {
-        let faulty = FaultyLog::new(Arc::clone(&log), random.random());
+        let faulty = FaultyLog::over(Arc::clone(&log), random.random());
         let batch = random.random_range(1..20);
         let engine = start(&faulty, plan, &options(batch, false), &CancellationToken::new());
         for _ in 0..random.random_range(1..4) {

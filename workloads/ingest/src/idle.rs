@@ -186,11 +186,8 @@ impl Watched {
             partition: Partition::try_from(*partition).unwrap_or_default(),
             entry: Entry::Mark(Mark::Idle { watermark: *watermark }),
         });
-        let offsets = self
-            .log
-            .append(entries.collect())
-            .await
-            .map_err(|source| self.cannot_mark(source))?;
+        let offsets =
+            self.log.append(entries.collect()).await.map_err(|source| self.cannot_mark(source))?;
         for ((partition, _), offset) in marks.iter().zip(offsets) {
             let silence = &mut self.partitions[*partition];
             // If a record came before the mark, the next check sees it as input.

@@ -358,8 +358,12 @@ async fn a_refused_row_is_one_dead_letter_though_the_sink_ends_before_its_positi
     bench.append(0, vec![event("[]", 11, 201)]).await;
     let store = Failing { refused: Some(13), ..Failing::new(&bench) };
     bench.drain(Arc::new(store)).await.unwrap();
-    let offsets: Vec<_> =
-        bench.dead_letters().await.into_iter().map(|letter| letter.source.unwrap().offset).collect();
+    let offsets: Vec<_> = bench
+        .dead_letters()
+        .await
+        .into_iter()
+        .map(|letter| letter.source.unwrap().offset)
+        .collect();
     assert_eq!(offsets, [0, 14, 21]);
     assert_eq!(bench.content().await.lines().count(), 20);
 }

@@ -29,7 +29,7 @@ enum Fault {
 }
 
 impl FaultyLog {
-    pub(crate) fn new(log: Arc<dyn Log>, seed: u64) -> Arc<dyn Log> {
+    pub(crate) fn over(log: Arc<dyn Log>, seed: u64) -> Arc<dyn Log> {
         Arc::new(Self { log, random: Mutex::new(StdRng::seed_from_u64(seed)) })
     }
 
