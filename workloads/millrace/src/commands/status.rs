@@ -68,7 +68,10 @@ fn describe(pipeline: &Value, status: &Value) -> Vec<String> {
 }
 
 fn components(status: &Value) -> Vec<String> {
-    let mut rows = vec![row(&["PART", "STATE", "LAG"])];
+    // The last column, since a reason may be long, and only where there is one.
+    let any = items(&status["components"]).iter().any(|component| component["reason"].is_string());
+    let reason = if any { "REASON" } else { "" };
+    let mut rows = vec![row(&["PART", "STATE", "LAG", reason])];
     for component in items(&status["components"]) {
         let mut name = format!("{} {}", text(&component["kind"]), text(&component["name"]));
         if let Some(stream) = component["stream"].as_str() {
@@ -77,11 +80,8 @@ fn components(status: &Value) -> Vec<String> {
         if let Some(partition) = component["partition"].as_i64() {
             name.push_str(&format!(" partition {partition}"));
         }
-        let mut state = text(&component["state"]);
-        if let Some(reason) = component["reason"].as_str() {
-            state.push_str(&format!(": {reason}"));
-        }
-        rows.push(vec![name, state, text(&component["lag"])]);
+        let reason = component["reason"].as_str().unwrap_or_default().to_owned();
+        rows.push(vec![name, text(&component["state"]), text(&component["lag"]), reason]);
     }
     output::columns(&rows)
 }
@@ -157,8 +157,8 @@ mod tests {
             [
                 "race (millrace 0.1.0) has run for 1m15s and is not ready: task motion partition 0 is starting",
                 "",
-                "PART                     STATE               LAG",
-                "task motion partition 0  waiting: disk full  3",
+                "PART                     STATE    LAG  REASON",
+                "task motion partition 0  waiting  3    disk full",
                 "",
                 "STREAM       RECORDS  PER SECOND  PARTITIONS",
                 "coordinates  1200     30.0        1",
