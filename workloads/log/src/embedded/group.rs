@@ -81,6 +81,11 @@ impl Group {
         self.answers.is_empty()
     }
 
+    /// How many wait for it.
+    pub(super) fn callers(&self) -> usize {
+        self.answers.len()
+    }
+
     /// The epoch of a task's last claim in this group.
     pub(super) fn epoch(&self, task: &TaskName) -> Option<i64> {
         self.epochs.get(task).copied()

@@ -1,7 +1,7 @@
 //! The writer: one thread that makes everything durable, in groups of whatever waits.
 //!
 //! While a group is being synced, the next one gathers in the queue; so groups grow with the
-//! load and a lone caller waits for one fsync only. A failed write takes the database through
+//! load and a lone caller waits for one fsync only. Under load, groups gather a little longer. A failed write takes the database through
 //! [`Recovery`]; until it accepts again, callers are told why it does not.
 
 use std::collections::HashMap;
@@ -38,6 +38,12 @@ use crate::TaskName;
 
 /// A group takes no further request beyond this many bytes: it bounds memory and latency.
 const GROUP_BYTES: usize = 8 << 20;
+/// After a group of so many callers, the next one waits a little for more: fewer and larger groups
+/// leave more of the processor to the callers. Below that, nobody ever waits for others.
+const CROWD: usize = 4;
+/// How long it waits at once, and how often at most; it goes on at once when nobody has come.
+const PAUSE: Duration = Duration::from_micros(100);
+const PAUSES: u32 = 6;
 /// Memtables waiting to be sorted into tables, per keyspace, beyond which the writer waits. Below
 /// fjall's own limit, at which it would wait without noticing that sorting has failed.
 const SEALED_MEMTABLES: usize = 3;
@@ -58,6 +64,8 @@ pub(super) struct Writer {
     /// The last time it did not.
     recovered: Option<Recovery>,
     unchecked_bytes: u64,
+    /// Whether the last group was of a [`CROWD`].
+    crowded: bool,
 }
 
 impl Writer {
@@ -76,6 +84,7 @@ impl Writer {
             recovery: None,
             recovered: None,
             unchecked_bytes: 0,
+            crowded: false,
         }
     }
 
@@ -122,6 +131,7 @@ impl Writer {
         let mut group = Group::default();
         // Given back at once with the answers, and not one by one.
         let mut permit = None;
+        let mut pauses = if self.crowded { PAUSES } else { 0 };
         let mut next = Some(first);
         while let Some(queued) = next {
             merge(&mut permit, queued.permit);
@@ -136,7 +146,7 @@ impl Writer {
                 }
                 request => self.stage(&mut group, request),
             }
-            next = if group.bytes < GROUP_BYTES { requests.try_recv().ok() } else { None };
+            next = if group.bytes < GROUP_BYTES { waiting(requests, &mut pauses) } else { None };
         }
         self.write(group);
         None
@@ -211,6 +221,7 @@ impl Writer {
         if group.is_empty() {
             return;
         }
+        self.crowded = group.callers() >= CROWD;
         let began = Instant::now();
         match self.try_write(&mut group) {
             Ok(()) => {
@@ -352,6 +363,16 @@ impl Writer {
             store.sort_memtables(self.shared.options.write_buffer_bytes);
         }
     }
+}
+
+/// A request that waits; if none does and there is a pause left, one that comes during the pause.
+fn waiting(requests: &Receiver<Queued>, pauses: &mut u32) -> Option<Queued> {
+    if let Ok(queued) = requests.try_recv() {
+        return Some(queued);
+    }
+    *pauses = pauses.checked_sub(1)?;
+    std::thread::sleep(PAUSE);
+    requests.try_recv().ok()
 }
 
 /// Adds a request's share of the queue to that of the requests before it.
