@@ -22,10 +22,7 @@ pub(crate) enum RunProgramError {
 /// Runs a program in a folder and shows what it prints.
 pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), RunProgramError> {
     let line = format!("{program} {}", arguments.join(" "));
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
+    let status = command(folder, program, arguments)
         .status()
         .map_err(|source| RunProgramError::Start(line.clone(), source))?;
     if status.success() { Ok(()) } else { Err(RunProgramError::Failed(line)) }
@@ -38,10 +35,7 @@ pub(crate) fn output(
     arguments: &[&str],
 ) -> Result<String, RunProgramError> {
     let line = format!("{program} {}", arguments.join(" "));
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
+    let output = command(folder, program, arguments)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|source| RunProgramError::Start(line.clone(), source))?;
@@ -50,6 +44,20 @@ pub(crate) fn output(
     } else {
         Err(RunProgramError::Failed(line))
     }
+}
+
+/// Without what cargo has told this program of its own package: build scripts of dependencies that
+/// look at it would run again.
+fn command(folder: &Path, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Whether a program is on the path.
