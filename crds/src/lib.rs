@@ -31,6 +31,7 @@ pub use ingest::*;
 pub use load::LoadError;
 pub use load::MAX_FILE_BYTES;
 pub use load::load;
+pub use load::nearest;
 pub use pipeline::*;
 pub use processors::*;
 pub use query::*;

@@ -8,6 +8,8 @@ mod rules;
 mod structure;
 mod yaml;
 
+pub use structure::nearest;
+
 use std::fmt;
 
 use serde_json::Value;

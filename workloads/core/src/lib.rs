@@ -3,6 +3,7 @@
 //! This crate does no I/O and reads no clock. It decides what identity, partition and order
 //! mean; who stores, computes or serves lives in the other crates.
 
+pub mod causes;
 pub mod dead_letter;
 pub mod event;
 pub mod id;
@@ -12,6 +13,7 @@ pub mod path;
 pub mod record;
 pub mod time;
 
+pub use causes::with_causes;
 pub use dead_letter::DeadLetter;
 pub use event::Event;
 pub use event::Value;

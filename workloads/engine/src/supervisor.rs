@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use millrace_core::Partition;
 use millrace_core::StreamName;
+use millrace_core::with_causes;
 use millrace_log::AppendError;
 use millrace_log::ClaimTaskError;
 use millrace_log::CommitTaskError;
@@ -77,8 +78,8 @@ impl Supervisor {
                 Err(error) if passes_by_itself(&error) => {
                     let labels = StageLabels { stage: stage.clone() };
                     self.metrics.commit_failures.get_or_create(&labels).inc();
-                    component.set(State::Waiting(chain(&error)));
-                    warn!(message = "A task waits for the log.", task = %component.id, error = chain(&error));
+                    component.set(State::Waiting(with_causes(&error)));
+                    warn!(message = "A task waits for the log.", task = %component.id, error = with_causes(&error));
                     if started.elapsed() > LAST_RETRY {
                         retry = FIRST_RETRY;
                     }
@@ -90,8 +91,8 @@ impl Supervisor {
                     }
                 }
                 Err(error) => {
-                    component.set(State::Failed(chain(&error)));
-                    error!(message = "A task has failed.", task = %component.id, error = chain(&error));
+                    component.set(State::Failed(with_causes(&error)));
+                    error!(message = "A task has failed.", task = %component.id, error = with_causes(&error));
                     return Err(error);
                 }
             }
@@ -211,16 +212,4 @@ fn passes_by_itself(error: &TaskError) -> bool {
         }
         _ => false,
     }
-}
-
-/// An error with all its causes, for a person.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

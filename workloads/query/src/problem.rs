@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use millrace_core::with_causes;
 use millrace_log::AppendError;
 use millrace_log::ReadError;
 use millrace_tables::LookUpError;
@@ -47,14 +48,7 @@ impl Problem {
 
     /// Something inside failed; its causes go to the log of the process, not to the client.
     pub(crate) fn internal(what: &str, cause: &dyn std::error::Error) -> Self {
-        let mut causes = cause.to_string();
-        let mut source = cause.source();
-        while let Some(deeper) = source {
-            causes.push_str(": ");
-            causes.push_str(&deeper.to_string());
-            source = deeper.source();
-        }
-        error!(message = "A request could not be answered.", what, error = causes);
+        error!(message = "A request could not be answered.", what, error = with_causes(cause));
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, what)
     }
 }

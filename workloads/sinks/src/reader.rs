@@ -6,7 +6,6 @@
 //! was published since the last commit is published again. A new group starts at the oldest
 //! record that is kept.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
+use millrace_core::with_causes;
 use millrace_ingest::mqtt::Backoff;
 use millrace_ingest::mqtt::OutgoingMessage;
 use millrace_log::Append;
@@ -211,7 +211,7 @@ impl Reader {
         retry: &mut Backoff,
         cancel: &CancellationToken,
     ) -> bool {
-        let error = reason(error);
+        let error = with_causes(error);
         warn!(
             message = "Failed to send records; trying again.",
             sink = self.name,
@@ -262,19 +262,4 @@ impl Committer {
             tokio::time::sleep(COMMIT_EVERY).await;
         }
     }
-}
-
-/// The whole chain of causes, in one line.
-fn reason(error: &StepError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Errors of other libraries may tell their causes themselves.
-        let told = error.to_string();
-        if !text.ends_with(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    text
 }

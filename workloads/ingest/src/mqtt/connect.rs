@@ -4,10 +4,10 @@
 //! side's restart. Each attempt to connect starts with a new client, so that nothing of an ended
 //! connection is acknowledged on the next one.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_core::with_causes;
 use millrace_log::AppendError;
 use millrace_observe::Component;
 use millrace_observe::ComponentKind;
@@ -116,7 +116,7 @@ impl Subscription {
         let mut reconnect = RECONNECT;
         while !cancel.is_cancelled() {
             let Err(error) = self.connection(&cancel, &mut reconnect).await else { break };
-            let reason = reason(&error);
+            let reason = with_causes(&error);
             warn!(
                 message = "Failed to receive from an MQTT broker; connecting again.",
                 route = self.route.name(),
@@ -285,19 +285,4 @@ fn end_of(
         // A panic of the task has been reported by its thread.
         Ok(Ok(())) | Err(_) => Ok(()),
     }
-}
-
-/// The whole chain of causes, in one line.
-fn reason(error: &SubscriptionError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Errors of other libraries may tell their causes themselves.
-        let told = error.to_string();
-        if !text.ends_with(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use millrace_core::with_causes;
 use millrace_engine::Engine;
 use millrace_engine::EngineOptions;
 use millrace_ingest::Acceptor;
@@ -37,7 +38,6 @@ use tracing::warn;
 
 use crate::exit::Exit;
 use crate::exit::Failure;
-use crate::exit::chain;
 use crate::process::replayer::AcceptorReplayer;
 use crate::process::storage::Storage;
 
@@ -116,7 +116,7 @@ impl Parts {
     ) {
         self.tasks.spawn(async move {
             if let Err(error) = part.await {
-                error!(message = "A part has failed.", part = name, error = chain(&error));
+                error!(message = "A part has failed.", part = name, error = with_causes(&error));
             }
         });
     }

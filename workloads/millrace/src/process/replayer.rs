@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use millrace_core::DeadLetter;
+use millrace_core::with_causes;
 use millrace_ingest::Accepted;
 use millrace_ingest::Acceptor;
 use millrace_query::ReplayOutcome;
 use millrace_query::Replayer;
 
-use crate::exit::chain;
 use crate::process::live::now_millis;
 
 /// Replays dead letters through an acceptor.
@@ -29,7 +29,7 @@ impl Replayer for AcceptorReplayer {
                 Ok(ReplayOutcome { id, partition, offset })
             }
             Ok(Accepted::Dropped) => Err("the mapping drops it (`abort`)".to_owned()),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(with_causes(&error)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use millrace_api as api;
+use millrace_api::nearest;
 use millrace_core::FieldPath;
 use millrace_core::StreamName;
 use millrace_core::time::parse_duration;
@@ -129,20 +130,6 @@ fn root() -> FieldPath {
 /// declared; here they only must not collide with another.
 pub(super) fn stream_name(name: &str) -> StreamName {
     StreamName::from_str(name).unwrap_or_else(|_| StreamName::dead_letters())
-}
-
-/// The candidate that was most likely meant, if any is near.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate)
 }
 
 /// What to write instead of an unknown name.

@@ -58,15 +58,3 @@ pub enum RunSinkError {
         source: tokio::task::JoinError,
     },
 }
-
-/// An error and its causes in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
