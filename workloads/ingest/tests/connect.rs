@@ -3,12 +3,9 @@
 
 mod support;
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use millrace_ingest::Acceptor;
 use millrace_ingest::mqtt::connect::MqttSubscriptions;
@@ -18,8 +15,8 @@ use millrace_plan::model::IngestSource;
 use millrace_plan::model::MqttBroker;
 use millrace_plan::model::MqttConnect;
 use support::MemoryLog;
-use tokio::net::TcpStream;
-use tokio::process::Child;
+use support::broker::Broker;
+use support::broker::until;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -27,46 +24,7 @@ fn message(time: usize) -> String {
     format!(r#"{{"timestamp":{time},"carIndex":2,"location":{{"lat":51.5,"long":-0.5}}}}"#)
 }
 
-/// A mosquitto on a port of its own that keeps its sessions in a folder.
-struct Broker {
-    folder: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
-}
-
 impl Broker {
-    async fn start(extra: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = folder.path().display();
-        let config = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {path}/\nautosave_on_changes true\nautosave_interval 1\n{extra}\n"
-        );
-        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
-        let mut broker = Self { folder, port, child: None };
-        broker.run().await;
-        broker
-    }
-
-    async fn run(&mut self) {
-        let child = Command::new("mosquitto")
-            .arg("-c")
-            .arg(self.folder.path().join("mosquitto.conf"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        until(async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
-    }
-
-    async fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().await.unwrap();
-    }
-
     async fn publish(&self, topic: &str, message: &str) {
         let status = Command::new("mosquitto_pub")
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -93,15 +51,6 @@ impl Broker {
 }
 
 /// Waits for a condition that nothing announces.
-async fn until(mut condition: impl AsyncFnMut() -> bool) {
-    let waited = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waited).await.expect("not within 30 s");
-}
-
 struct Client {
     log: Arc<MemoryLog>,
     observer: Observer,

@@ -5,7 +5,6 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -39,10 +38,11 @@ use millrace_sinks::MqttSinks;
 use millrace_sinks::Publisher;
 use parking_lot::Mutex;
 use support::MemoryLog;
+use support::broker::Broker;
+use support::broker::until;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::io::BufReader;
 use tokio::io::Lines;
-use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::process::ChildStdout;
 use tokio::process::Command;
@@ -112,15 +112,6 @@ impl Remembering {
         let messages = self.messages.lock();
         messages.iter().map(|m| String::from_utf8(m.body.to_vec()).unwrap()).collect()
     }
-}
-
-async fn until(mut condition: impl AsyncFnMut() -> bool) {
-    let waited = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waited).await.expect("not within 30 s");
 }
 
 fn shared(publisher: impl Publisher) -> Arc<dyn Publisher> {
@@ -294,44 +285,9 @@ impl Subscriber {
     }
 }
 
-struct Broker {
-    folder: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
-}
-
-impl Broker {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let path = folder.path().display();
-        let config = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {path}/\nautosave_on_changes true\nautosave_interval 1\n"
-        );
-        std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
-        let mut broker = Self { folder, port, child: None };
-        broker.run().await;
-        broker
-    }
-
-    async fn run(&mut self) {
-        let child = Command::new("mosquitto")
-            .arg("-c")
-            .arg(self.folder.path().join("mosquitto.conf"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        until(async || TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()).await;
-    }
-}
-
 #[tokio::test]
 async fn an_external_broker_gets_everything_in_order_though_it_is_killed_between() {
-    let mut broker = Broker::start().await;
+    let mut broker = Broker::start("").await;
     let settings = MqttBroker {
         url: format!("mqtt://127.0.0.1:{}", broker.port),
         client_id: "race-status".into(),
@@ -347,7 +303,7 @@ async fn an_external_broker_gets_everything_in_order_though_it_is_killed_between
     for n in 0..500 {
         assert_eq!(subscriber.message().await, format!("carStatus/spa {{\"n\":{n}}}"));
     }
-    broker.child.take().unwrap().kill().await.unwrap();
+    broker.kill().await;
     append(&log, r#"{"n":500}"#).await;
     until(async || !running.observer.not_ready().is_empty()).await;
     let reason = running.observer.not_ready().remove(0);

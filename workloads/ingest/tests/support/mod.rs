@@ -1,6 +1,8 @@
 //! What the tests of ingest and sinks share: a log in memory that can refuse, and small plans.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod broker;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -1,85 +1,10 @@
-//! Wrong resources, each with the errors that its author reads, literally.
-
-const BASE: &str = r#"apiVersion: millrace.dev/v1alpha1
-kind: TelemetryPipeline
-metadata: {name: base}
-spec:
-  streams:
-    - name: cars
-      schema: {inline: {type: object}}
-      key: [.race]
-      eventTime: {path: .t, format: unixMillis}
-      disorder: 50ms
-      idle: 500ms
-      heartbeat: true
-  ingest:
-    - name: in
-      mqtt: {listen: {topics: [cars/+]}}
-      map: .race = %topic
-      to: cars
-  processors:
-    - name: motion
-      from: [cars]
-      motion: {entity: .car, latitude: .lat, longitude: .long}
-    - name: order
-      from: [motion]
-      rank: {group: .race, entity: .car, by: .totalDistance}
-    - name: laps
-      from: [motion]
-      laps: {entity: .car, length: 5km}
-    - name: texts
-      from: [order, laps]
-      map: .text = "x"
-  sinks:
-    - name: out
-      from: [texts]
-      mqtt: {topic: out}
-    - name: rows
-      from: [order]
-      table:
-        keep: latest
-        primaryKey: [race, car]
-        columns:
-          - {name: race, type: text, path: .group}
-          - {name: car, type: integer, path: .entity}
-  query:
-    dashboard:
-      feed: {from: texts, text: .text}
-"#;
-
-/// What is wrong with a text, from loading it or from planning it.
-fn errors(text: &str) -> Vec<String> {
-    match millrace_api::load(text, "a.yaml") {
-        Err(errors) => errors.iter().map(ToString::to_string).collect(),
-        Ok(pipelines) => match millrace_plan::plan(&pipelines[0]) {
-            Err(errors) => errors.iter().map(ToString::to_string).collect(),
-            Ok(_) => Vec::new(),
-        },
-    }
-}
+//! The table: changes of the right resource, and the errors that follow.
 
 /// A name, replacements in the base, and the errors.
-type Case = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+pub(crate) type Case =
+    (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
-#[test]
-fn the_base_is_right() {
-    assert_eq!(errors(BASE), Vec::<String>::new());
-}
-
-#[test]
-fn every_wrong_resource_is_refused_in_words() {
-    for (name, changes, expected) in CASES {
-        let mut text = BASE.to_owned();
-        for (from, to) in *changes {
-            assert!(text.contains(from), "{name}: the base has no {from:?}");
-            text = text.replacen(from, to, 1);
-        }
-        let found = errors(&text);
-        assert_eq!(found, *expected, "{name}");
-    }
-}
-
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     (
         "a_misspelt_field",
         &[("disorder: 50ms", "disoder: 50ms")],
