@@ -7,27 +7,42 @@ use serde::Serialize;
 use crate::broker::Broker;
 use crate::broker::Qos;
 use crate::broker::default_qos;
+use crate::http::HttpIngestSpec;
+use crate::http::WebSocketIngestSpec;
 use crate::text::Name;
 use crate::text::TopicFilter;
 use crate::text::Vrl;
 
-/// One way in.
+/// One way in: exactly one of `http`, `websocket` and `mqtt`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "[has(self.http), has(self.websocket), has(self.mqtt)].filter(x, x).size() == 1",
+    "write exactly one of http, websocket and mqtt"
+))]
 pub struct IngestSpec {
     /// Name of this way in, unique among them. 1 to 63 letters, digits and `-`.
     pub name: Name,
+    /// Requests over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpIngestSpec>,
+    /// Messages over WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebSocketIngestSpec>,
     /// Messages over MQTT.
-    pub mqtt: IngestMqtt,
-    /// Program that makes the event from the message: `.` is the body, `%topic`, `%clientId`,
-    /// `%user` and `%ingestTime` are what is known beside it. Default: the body is the event.
-    /// `abort` drops the message, counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<IngestMqtt>,
+    /// Program that makes the event from what came in: `.` is the body. Beside it are known
+    /// `%user` and `%ingestTime`; over MQTT `%topic` and `%clientId`; over HTTP and WebSocket
+    /// `%method`, `%path`, `%query` and `%headers` (objects of texts, header names in lower case)
+    /// and `%id` (the id that the event will have). Default: the body is the event. `abort` drops
+    /// it, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Vrl>,
     /// The stream that takes the events.
     pub to: Name,
-    /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one is refused and becomes
-    /// a dead letter.
+    /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one is refused (HTTP:
+    /// 413), and over MQTT becomes a dead letter. It counts after decompression.
     #[serde(default = "default_max_body_bytes")]
     #[schemars(range(min = 1, max = 16_777_216))]
     pub max_body_bytes: i32,

@@ -9,24 +9,32 @@
 // Each column of the resource has a type of its own, in one attribute of the derive.
 #![allow(clippy::duplicated_attributes)]
 
+mod archive;
 mod broker;
 mod crd;
+mod exposure;
+mod http;
 mod ingest;
 pub mod load;
 mod pipeline;
 mod processors;
 mod query;
+mod routes;
+mod secret;
 mod sinks;
 mod status;
 mod streams;
 mod text;
 
+pub use archive::*;
 pub use broker::Broker;
 pub use broker::CertificateAuthority;
 pub use broker::Credentials;
 pub use broker::Qos;
 pub use crd::crd_schema;
 pub use crd::crd_yaml;
+pub use exposure::*;
+pub use http::*;
 pub use ingest::*;
 pub use load::LoadError;
 pub use load::MAX_FILE_BYTES;
@@ -35,6 +43,8 @@ pub use load::nearest;
 pub use pipeline::*;
 pub use processors::*;
 pub use query::*;
+pub use routes::*;
+pub use secret::*;
 pub use sinks::*;
 pub use status::*;
 pub use streams::*;

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::exposure::ExposureSpec;
 use crate::ingest::IngestSpec;
 use crate::processors::ProcessorSpec;
 use crate::query::QuerySpec;
@@ -86,4 +87,7 @@ pub struct TelemetryPipelineSpec {
     /// What can be asked beside what every pipeline answers. Default: nothing.
     #[serde(default)]
     pub query: QuerySpec,
+    /// How the pipeline is reached, and by whom. Default: plain HTTP, open to all who reach it.
+    #[serde(default)]
+    pub exposure: ExposureSpec,
 }

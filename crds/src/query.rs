@@ -1,10 +1,11 @@
-//! `query`: what can be asked beside what every pipeline answers; so far the dashboard's views.
+//! `query`: what can be asked beside what every pipeline answers, and the dashboard's views.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::routes::QueryRouteSpec;
 use crate::text::Name;
 use crate::text::Path;
 use crate::text::Title;
@@ -14,6 +15,10 @@ use crate::text::Unit;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuerySpec {
+    /// Routes that are answered from tables, at most 64.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub routes: Vec<QueryRouteSpec>,
     /// Views of the dashboard. Default: those that every pipeline has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dashboard: Option<DashboardSpec>,
@@ -23,8 +28,8 @@ pub struct QuerySpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "has(self.map) || has(self.board) || has(self.feed)",
-    "write at least one of map, board and feed, or leave dashboard out"
+    "has(self.map) || has(self.board) || has(self.feed) || self.charts.size() > 0",
+    "write at least one of map, board, feed and charts, or leave dashboard out"
 ))]
 pub struct DashboardSpec {
     /// A map on which entities move and leave their track.
@@ -36,6 +41,32 @@ pub struct DashboardSpec {
     /// A list of texts as they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<FeedSpec>,
+    /// Numbers over event time, at most 16 charts.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub charts: Vec<ChartSpec>,
+}
+
+/// Numbers over event time, a line for each series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartSpec {
+    /// Heading, at most 64 characters.
+    pub title: Title,
+    /// Stream or processor of the numbers.
+    pub from: Name,
+    /// Field with an array whose items are plotted one by one; `series` and `value` are then
+    /// fields of an item. Default: the event itself is plotted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Path>,
+    /// Field that names the series. Default: one series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Path>,
+    /// Field of the number. Events without it are passed over.
+    pub value: Path,
+    /// Unit shown beside the number, at most 16 characters. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
 }
 
 /// A map on which entities move and leave their track.

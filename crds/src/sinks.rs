@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::archive::ArchiveSinkSpec;
+use crate::archive::WebhookSinkSpec;
 use crate::broker::Broker;
 use crate::broker::Qos;
 use crate::broker::default_qos;
@@ -16,12 +18,12 @@ use crate::text::Path;
 use crate::text::Topic;
 use crate::text::Vrl;
 
-/// A sink: exactly one of `mqtt` and `table`.
+/// A sink: exactly one of `table`, `mqtt`, `webhook` and `archive`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.mqtt), has(self.table)].filter(x, x).size() == 1",
-    "write exactly one of mqtt and table"
+    "[has(self.table), has(self.mqtt), has(self.webhook), has(self.archive)].filter(x, x).size() == 1",
+    "write exactly one of table, mqtt, webhook and archive"
 ))]
 #[x_kube(validation = (
     "self.generation >= oldSelf.generation",
@@ -40,6 +42,12 @@ pub struct SinkSpec {
     /// Rows of a table, exactly once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableSpec>,
+    /// Requests to another system, at least once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSinkSpec>,
+    /// Files in a folder or an object store, exactly once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSinkSpec>,
     /// Raise it to write everything again from the log. Default 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]

@@ -136,8 +136,53 @@ text! {
     BrokerUrl, Some(r"^mqtts?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"), 1, 512
 }
 
+text! {
+    /// Name of a field.
+    FieldName, Some(r"^[\p{L}_][\p{L}\p{N}_@-]*$"), 1, 128
+}
+
+text! {
+    /// Path of an address, with parameters in braces, such as `/devices/{id}`.
+    HttpPath, Some(r"^/([A-Za-z0-9._~!$&'()*+,;=:@-]+|\{[A-Za-z_][A-Za-z0-9_]*\})?(/([A-Za-z0-9._~!$&'()*+,;=:@-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))*/?$"), 1, 512
+}
+
+text! {
+    /// Name of a parameter of a request.
+    ParameterName, Some(r"^[A-Za-z_][A-Za-z0-9_]*$"), 1, 64
+}
+
+text! {
+    /// Address of an HTTP server.
+    HttpUrl, Some(r"^https?://[^\s/?#]+([/?][^\s#]*)?$"), 8, 2048
+}
+
+text! {
+    /// Address of an object store or folder: `s3://bucket/prefix`, `gs://…`, `az://…` or a path.
+    StoreUrl, Some(r"^((s3|gs|az)://[a-z0-9][a-z0-9._-]+(/[^\s?#]*)?|[^\s:]+)$"), 1, 1024
+}
+
+text! {
+    /// Origin of a page: scheme, host and port.
+    Origin, Some(r"^https?://[A-Za-z0-9.\[\]:-]+$"), 8, 512
+}
+
+text! {
+    /// A media type, such as `application/json`.
+    MediaType, Some(r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; *[A-Za-z0-9_.-]+=[A-Za-z0-9_.-]+)*$"), 3, 128
+}
+
+text! {
+    /// Name of a Kubernetes object.
+    ResourceName, Some(r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), 1, 253
+}
+
+text! {
+    /// Key of a Secret or ConfigMap.
+    SecretKey, Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), 1, 253
+}
+
 /// What to write where a text does not match a pattern.
-const FORMS: [(Option<&str>, &str); 10] = [
+const FORMS: [(Option<&str>, &str); 19] = [
     (Name::PATTERN, "1 to 63 letters, digits and `-`, a letter first"),
     (Path::PATTERN, "a path with a dot before each field, such as `.location.lat` or `.wheels[0]`"),
     (Duration::PATTERN, "a number and a unit (ms, s, m, h, d), such as `500ms` or `1m30s`"),
@@ -148,6 +193,15 @@ const FORMS: [(Option<&str>, &str); 10] = [
     (HeaderName::PATTERN, "letters, digits, `_`, `.` and `-`"),
     (FilePath::PATTERN, "a path on one line"),
     (BrokerUrl::PATTERN, "`mqtt://host:1883`, or `mqtts://host:8883` for TLS"),
+    (FieldName::PATTERN, "letters, digits, `_`, `@` and `-`, a letter or `_` first"),
+    (HttpPath::PATTERN, "a path such as `/telemetry/cpu` or `/devices/{id}`"),
+    (ParameterName::PATTERN, "letters, digits and `_`, a letter or `_` first"),
+    (HttpUrl::PATTERN, "`https://host/path`"),
+    (StoreUrl::PATTERN, "`s3://bucket/prefix`, `gs://…`, `az://…`, or a path to a folder"),
+    (Origin::PATTERN, "a scheme and a host, such as `https://example.com`"),
+    (MediaType::PATTERN, "a media type such as `application/json`"),
+    (ResourceName::PATTERN, "lower-case letters, digits, `-` and `.`"),
+    (SecretKey::PATTERN, "letters, digits, `_`, `-` and `.`"),
 ];
 
 /// What to write where a text does not match `pattern`.

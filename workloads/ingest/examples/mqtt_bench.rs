@@ -281,5 +281,6 @@ fn plan(mapped: bool) -> Result<Plan, AnyError> {
         stages: Vec::new(),
         sinks: Vec::new(),
         query: QueryPlan::default(),
+        exposure: millrace_plan::model::ExposurePlan::default(),
     })
 }

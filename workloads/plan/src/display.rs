@@ -5,7 +5,6 @@ use std::fmt;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::build::operation_kind;
 use crate::model::IngestSource;
 use crate::model::OperatorInput;
 use crate::model::OperatorPlan;
@@ -26,11 +25,17 @@ impl fmt::Display for Plan {
             writeln!(f, "\ningest")?;
         }
         for ingest in &self.ingest {
-            let (how, topics) = match &ingest.source {
-                IngestSource::MqttListen(listen) => ("own endpoint".to_owned(), &listen.topics),
-                IngestSource::MqttConnect(connect) => (connect.broker.url.clone(), &connect.topics),
+            let how = match &ingest.source {
+                IngestSource::Http(http) => format!("{} {}", http.method.name(), http.path.text),
+                IngestSource::WebSocket(websocket) => format!("WebSocket {}", websocket.path.text),
+                IngestSource::MqttListen(listen) => {
+                    format!("{} at own endpoint", listen.topics.join(", "))
+                }
+                IngestSource::MqttConnect(connect) => {
+                    format!("{} at {}", connect.topics.join(", "), connect.broker.url)
+                }
             };
-            writeln!(f, "  {}: {} at {how} → {}", ingest.name, topics.join(", "), ingest.to)?;
+            writeln!(f, "  {}: {how} → {}", ingest.name, ingest.to)?;
         }
         for stage in &self.stages {
             let inputs = stage.inputs.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -77,7 +82,7 @@ fn operator_line(operator: &OperatorPlan, stage: &[OperatorPlan]) -> String {
     let inputs = operator.inputs.iter().map(|input| input_name(input, stage)).collect::<Vec<_>>();
     let mut line = format!(
         "{} {} ← {}",
-        operation_kind(&operator.operation),
+        operator.operation.kind(),
         operator.name,
         inputs.join(", ")
     );
@@ -97,6 +102,8 @@ fn sink_line(sink: &SinkPlan) -> String {
             None => "mqtt at own endpoint".to_owned(),
             Some(broker) => format!("mqtt at {}", broker.url),
         },
+        SinkTarget::Webhook(webhook) => format!("webhook {}", webhook.url),
+        SinkTarget::Archive(archive) => format!("archive {}", archive.url),
         SinkTarget::Table(table) if table.primary_key.is_empty() => {
             format!("table {}", table.name)
         }
@@ -135,9 +142,19 @@ impl Plan {
             "ingest": self.ingest.iter().map(|ingest| json!({
                 "name": ingest.name,
                 "to": ingest.to,
+                "method": match &ingest.source {
+                    IngestSource::Http(http) => Some(http.method.name()),
+                    _ => None,
+                },
+                "path": match &ingest.source {
+                    IngestSource::Http(http) => Some(&http.path.text),
+                    IngestSource::WebSocket(websocket) => Some(&websocket.path.text),
+                    _ => None,
+                },
                 "topics": match &ingest.source {
-                    IngestSource::MqttListen(listen) => &listen.topics,
-                    IngestSource::MqttConnect(connect) => &connect.topics,
+                    IngestSource::MqttListen(listen) => Some(&listen.topics),
+                    IngestSource::MqttConnect(connect) => Some(&connect.topics),
+                    _ => None,
                 },
             })).collect::<Vec<_>>(),
             "stages": self.stages.iter().map(|stage| json!({
@@ -146,7 +163,7 @@ impl Plan {
                 "tasks": stage.partitions,
                 "operators": stage.operators.iter().map(|operator| json!({
                     "name": operator.name,
-                    "kind": operation_kind(&operator.operation),
+                    "kind": operator.operation.kind(),
                     "from": operator.inputs.iter().map(|input| input_name(input, &stage.operators)).collect::<Vec<_>>(),
                     "key": operator.key.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     "output": operator.output,
@@ -160,7 +177,7 @@ impl Plan {
                 "generation": sink.generation,
                 "table": match &sink.target {
                     SinkTarget::Table(table) => Some(&table.name),
-                    SinkTarget::Mqtt(_) => None,
+                    SinkTarget::Mqtt(_) | SinkTarget::Webhook(_) | SinkTarget::Archive(_) => None,
                 },
             })).collect::<Vec<_>>(),
         })

@@ -182,6 +182,7 @@ fn operator(operation: Operation) -> Box<dyn Operator> {
         operation,
         key: Vec::new(),
         output: None,
+        output_partitions: 1,
         fingerprint: String::new(),
     })
 }

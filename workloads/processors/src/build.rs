@@ -23,5 +23,12 @@ pub fn build(plan: &OperatorPlan) -> Box<dyn Operator> {
         Operation::Motion(settings) => Box::new(Motion::new(settings.clone())),
         Operation::Rank(settings) => Box::new(Rank::new(settings.clone())),
         Operation::Laps(settings) => Box::new(Laps::new(settings.clone())),
+        Operation::Window(_)
+        | Operation::WindowPartial(_)
+        | Operation::WindowCombine { .. }
+        | Operation::Geofence(_)
+        | Operation::Dedupe(_)
+        | Operation::Enrich(_)
+        | Operation::Alert(_) => unimplemented!("operators that are being written"),
     }
 }

@@ -11,13 +11,30 @@ pub type StateChange<'a> = dyn FnMut(&[u8], Option<Vec<u8>>) + 'a;
 ///
 /// The engine calls [`process`](Self::process) for each event in release order, then
 /// [`end_of_time`](Self::end_of_time) once for each distinct event time in the task, after all
-/// events of that time. Commits happen only between two event times.
+/// events of that time. An operator that has something to say at a time without events asks for it
+/// by [`next_timer`](Self::next_timer): that time then is an event time of the task like any other,
+/// and [`on_timer`](Self::on_timer) is called before the events of that time. Commits happen only
+/// between two event times.
 pub trait Operator: Send {
     /// Takes one event.
     fn process(&mut self, event: &Event, out: &mut Emitter<'_>);
 
     /// All events of this time (and of all earlier ones) have been processed.
     fn end_of_time(&mut self, time: i64, out: &mut Emitter<'_>) {
+        let _ = (time, out);
+    }
+
+    /// The earliest event time at which the operator wants to be called, if there is one. It is
+    /// asked after each event time, may lie at or before the last one (then it is called before
+    /// the next events), and follows from the operator's state alone.
+    fn next_timer(&self) -> Option<i64> {
+        None
+    }
+
+    /// The time that [`next_timer`](Self::next_timer) asked for has come: all events of earlier
+    /// times have been processed, and none of this time or of later ones. Outputs have this time.
+    /// Afterwards `next_timer` must be later than it, or none.
+    fn on_timer(&mut self, time: i64, out: &mut Emitter<'_>) {
         let _ = (time, out);
     }
 

@@ -19,7 +19,8 @@ use serde::Serialize;
 
 use crate::entries::read_records;
 use crate::params::Params;
-use crate::problem::Problem;
+use crate::problem::IntoProblem;
+use millrace_http::Problem;
 use crate::records::start;
 use crate::state::Shared;
 use crate::state::SharedState;
@@ -125,7 +126,7 @@ pub(crate) async fn find(
         )
     })?;
     let limit = ReadLimit { entries: 1, ..ReadLimit::default() };
-    let batch = state.log.read(&stream.name, partition, offset, limit).await?;
+    let batch = state.log.read(&stream.name, partition, offset, limit).await.map_err(IntoProblem::into_problem)?;
     match batch.entries.into_iter().next() {
         Some((found, Entry::Record(record))) if found == offset => Ok(record),
         _ => Err(Problem::not_found(format!("there is no dead letter at offset {offset}"))),

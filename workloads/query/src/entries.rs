@@ -15,7 +15,8 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
-use crate::problem::Problem;
+use crate::problem::IntoProblem;
+use millrace_http::Problem;
 
 /// Most bytes of keys and values in an answer; the record that passes it is the last.
 pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -64,7 +65,7 @@ pub(crate) async fn read_records(
     limit: usize,
     wanted: impl Fn(&Record) -> bool,
 ) -> Result<(Vec<(Offset, Record)>, Offset), Problem> {
-    let info = log.partition_info(&stream.name, partition)?;
+    let info = log.partition_info(&stream.name, partition).map_err(IntoProblem::into_problem)?;
     match start {
         Start::Offset(from) => scan(log, stream, partition, (from, info.end), limit, &wanted).await,
         Start::Last(0) => Ok((Vec::new(), info.end)),
@@ -90,7 +91,7 @@ async fn scan(
     while next < end && scanned < MAX_SCANNED {
         let entries = (limit - records.len()).max(100);
         let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
-        let batch = log.read(&stream.name, partition, next, read).await?;
+        let batch = log.read(&stream.name, partition, next, read).await.map_err(IntoProblem::into_problem)?;
         if batch.entries.is_empty() {
             break;
         }
@@ -134,7 +135,7 @@ async fn look_back(
         while next < before {
             let entries = usize::try_from(before - next).unwrap_or(usize::MAX);
             let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
-            let batch = log.read(&stream.name, partition, next, read).await?;
+            let batch = log.read(&stream.name, partition, next, read).await.map_err(IntoProblem::into_problem)?;
             if batch.entries.is_empty() {
                 break;
             }

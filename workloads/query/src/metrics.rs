@@ -18,7 +18,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::problem::Problem;
+use millrace_http::Problem;
 use crate::state::Shared;
 use crate::state::SharedState;
 

@@ -15,7 +15,7 @@ use axum::response::Response;
 use millrace_dashboard::Asset;
 
 use crate::params::short;
-use crate::problem::Problem;
+use millrace_http::Problem;
 
 /// `GET /`
 pub(crate) async fn index(headers: HeaderMap) -> Response {

@@ -7,7 +7,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 
-use crate::problem::Problem;
+use millrace_http::Problem;
 
 /// Longest query string, in bytes.
 pub const MAX_QUERY_BYTES: usize = 8192;

@@ -8,7 +8,6 @@ use millrace_plan::model::DashboardPlan;
 use millrace_plan::model::FeedView;
 use millrace_plan::model::IngestSource;
 use millrace_plan::model::MapView;
-use millrace_plan::model::Operation;
 use millrace_plan::model::OperatorInput;
 use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
@@ -30,11 +29,15 @@ pub(crate) async fn pipeline(State(state): State<SharedState>) -> Json<Value> {
         "mqtt": state.mqtt_address.as_ref().map(|address| json!({"address": address})),
         "streams": plan.streams.iter().map(stream).collect::<Vec<_>>(),
         "ingest": plan.ingest.iter().map(|ingest| {
-            let topics = match &ingest.source {
-                IngestSource::MqttListen(listen) => &listen.topics,
-                IngestSource::MqttConnect(connect) => &connect.topics,
+            let (protocol, addresses) = match &ingest.source {
+                IngestSource::Http(http) => ("http", vec![http.path.text.clone()]),
+                IngestSource::WebSocket(websocket) => {
+                    ("websocket", vec![websocket.path.text.clone()])
+                }
+                IngestSource::MqttListen(listen) => ("mqtt", listen.topics.clone()),
+                IngestSource::MqttConnect(connect) => ("mqtt", connect.topics.clone()),
             };
-            json!({"name": ingest.name, "to": ingest.to, "protocol": "mqtt", "topics": topics})
+            json!({"name": ingest.name, "to": ingest.to, "protocol": protocol, "topics": addresses})
         }).collect::<Vec<_>>(),
         "processors": plan.stages.iter().flat_map(processors).collect::<Vec<_>>(),
         "sinks": plan.sinks.iter().map(sink).collect::<Vec<_>>(),
@@ -47,7 +50,7 @@ pub(crate) async fn pipeline(State(state): State<SharedState>) -> Json<Value> {
 pub(crate) fn table_of(sink: &SinkPlan) -> Option<&TablePlan> {
     match &sink.target {
         SinkTarget::Table(table) => Some(table),
-        SinkTarget::Mqtt(_) => None,
+        SinkTarget::Mqtt(_) | SinkTarget::Webhook(_) | SinkTarget::Archive(_) => None,
     }
 }
 
@@ -91,17 +94,9 @@ fn processors(stage: &StagePlan) -> Vec<Value> {
         .operators
         .iter()
         .map(|operator| {
-            let kind = match operator.operation {
-                Operation::Map(_) => "map",
-                Operation::Filter(_) => "filter",
-                Operation::Motion(_) => "motion",
-                Operation::Rank(_) => "rank",
-                Operation::Laps(_) => "laps",
-                Operation::Rekey => "rekey",
-            };
             json!({
                 "name": operator.name,
-                "kind": kind,
+                "kind": operator.operation.kind(),
                 "from": operator.inputs.iter().filter_map(source).collect::<Vec<_>>(),
                 "output": operator.output,
                 "stage": stage.name,

@@ -25,7 +25,7 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::response::Response;
 
-use crate::problem::Problem;
+use millrace_http::Problem;
 
 /// Longest path, in bytes.
 const MAX_PATH_BYTES: usize = 1024;

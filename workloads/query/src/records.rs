@@ -10,7 +10,7 @@ use crate::entries::RecordView;
 use crate::entries::Start;
 use crate::entries::read_records;
 use crate::params::Params;
-use crate::problem::Problem;
+use millrace_http::Problem;
 use crate::state::Shared;
 use crate::state::SharedState;
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::dead_letters::find;
 use crate::params::Params;
-use crate::problem::Problem;
+use millrace_http::Problem;
 use crate::state::SharedState;
 
 /// Takes a dead letter in again, as if it had just arrived.

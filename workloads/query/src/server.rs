@@ -25,7 +25,7 @@ use crate::health;
 use crate::metrics;
 use crate::page;
 use crate::pipeline;
-use crate::problem::Problem;
+use millrace_http::Problem;
 use crate::protection;
 use crate::protection::Reach;
 use crate::rates;

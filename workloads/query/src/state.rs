@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::QueryMetrics;
-use crate::problem::Problem;
+use millrace_http::Problem;
 use crate::rates::Rates;
 use crate::replay::Replayer;
 

@@ -34,7 +34,8 @@ use tracing::warn;
 use crate::entries::RecordView;
 use crate::params::Params;
 use crate::params::short;
-use crate::problem::Problem;
+use crate::problem::IntoProblem;
+use millrace_http::Problem;
 use crate::state::MAX_LIVE_STREAMS;
 use crate::state::Shared;
 use crate::state::SharedState;
@@ -84,14 +85,14 @@ pub(crate) async fn events(
     };
     let mut followed = Vec::with_capacity(partitions.len());
     for partition in partitions {
-        let info = state.log.partition_info(&plan.name, partition)?;
+        let info = state.log.partition_info(&plan.name, partition).map_err(IntoProblem::into_problem)?;
         let next = match position.as_str() {
             "now" => info.end,
             "start" => info.start,
             // A position beyond the end is of another log; what comes next is all there is.
             cursor => position_in(parameter, cursor, partition)?.clamp(info.start, info.end),
         };
-        let end = state.log.follow(&plan.name, partition)?;
+        let end = state.log.follow(&plan.name, partition).map_err(IntoProblem::into_problem)?;
         followed.push(Followed { partition, next, end });
     }
     let permit = state.live_streams.clone().try_acquire_owned().map_err(|_| {

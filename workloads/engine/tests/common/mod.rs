@@ -92,6 +92,7 @@ pub fn operator(
         operation,
         key: key.into_iter().map(|path| path.parse().unwrap()).collect(),
         output: output.map(name),
+        output_partitions: 1,
         fingerprint: "1".to_owned(),
     }
 }
@@ -142,6 +143,7 @@ pub fn race_plan(partitions: i32) -> Plan {
         }],
         sinks: Vec::new(),
         query: QueryPlan::default(),
+        exposure: millrace_plan::model::ExposurePlan::default(),
     }
 }
 
@@ -178,6 +180,7 @@ pub fn two_stage_plan(partitions: i32) -> Plan {
         ],
         sinks: Vec::new(),
         query: QueryPlan::default(),
+        exposure: millrace_plan::model::ExposurePlan::default(),
     }
 }
 

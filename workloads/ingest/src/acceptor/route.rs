@@ -74,7 +74,7 @@ impl Route {
     ) -> Self {
         let filters = match &plan.source {
             IngestSource::MqttListen(listen) => listen.topics.clone(),
-            IngestSource::MqttConnect(_) => Vec::new(),
+            _ => Vec::new(),
         };
         Self {
             name: plan.name.clone(),

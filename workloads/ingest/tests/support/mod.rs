@@ -301,6 +301,7 @@ pub fn plan(ingested: IngestedStream, partitions: Partition, ingest: Vec<IngestP
         stages: Vec::new(),
         sinks: Vec::new(),
         query: QueryPlan::default(),
+        exposure: millrace_plan::model::ExposurePlan::default(),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use millrace_plan::Plan;
 use millrace_plan::model::IngestSource;
-use millrace_plan::model::Operation;
 use millrace_plan::model::OperatorInput;
 use millrace_plan::model::OperatorPlan;
 use millrace_plan::model::SinkTarget;
@@ -61,6 +60,8 @@ fn describe(plan: &Plan) -> Value {
             "name": ingest.name,
             "to": ingest.to.as_str(),
             "from": match &ingest.source {
+                IngestSource::Http(http) => format!("{} {}", http.method.name(), http.path.text),
+                IngestSource::WebSocket(websocket) => format!("WebSocket {}", websocket.path.text),
                 IngestSource::MqttListen(listen) =>
                     format!("our MQTT endpoint, {}", listen.topics.join(", ")),
                 IngestSource::MqttConnect(connect) =>
@@ -78,6 +79,8 @@ fn describe(plan: &Plan) -> Value {
                     None => "our MQTT endpoint".to_owned(),
                 },
                 SinkTarget::Table(table) => format!("table {}", table.name),
+                SinkTarget::Webhook(webhook) => webhook.url.clone(),
+                SinkTarget::Archive(archive) => archive.url.clone(),
             },
         })).collect::<Vec<_>>(),
     })
@@ -90,22 +93,11 @@ fn stage(stage: &StagePlan) -> Value {
         "inputs": stage.inputs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "operators": stage.operators.iter().map(|operator| json!({
             "name": operator.name,
-            "kind": kind(&operator.operation),
+            "kind": operator.operation.kind(),
             "from": inputs(stage, operator),
             "writes": operator.output.as_ref().map(ToString::to_string),
         })).collect::<Vec<_>>(),
     })
-}
-
-fn kind(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Map(_) => "map",
-        Operation::Filter(_) => "filter",
-        Operation::Motion(_) => "motion",
-        Operation::Rank(_) => "rank",
-        Operation::Laps(_) => "laps",
-        Operation::Rekey => "key",
-    }
 }
 
 fn inputs(stage: &StagePlan, operator: &OperatorPlan) -> Vec<String> {

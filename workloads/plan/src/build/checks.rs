@@ -13,6 +13,7 @@ use crate::error::PlanError;
 use crate::program::Place;
 use crate::program::Program;
 use crate::program::ProgramError;
+use crate::program::RequestShape;
 
 /// The errors found so far.
 #[derive(Debug, Default)]
@@ -102,7 +103,18 @@ impl Checks {
 
     /// A program; none where it does not compile.
     pub(super) fn program(&mut self, at: &str, source: &str, place: Place) -> Option<Program> {
-        match Program::compile(source, place) {
+        self.request_program(at, source, place, &RequestShape::default())
+    }
+
+    /// A program that sees a request; none where it does not compile.
+    pub(super) fn request_program(
+        &mut self,
+        at: &str,
+        source: &str,
+        place: Place,
+        shape: &RequestShape,
+    ) -> Option<Program> {
+        match Program::compile_for(source, place, shape) {
             Ok(program) => Some(program),
             Err(ProgramError::Compile(diagnostic)) => {
                 self.error(at, format!("the program does not compile:\n{diagnostic}"));

@@ -7,20 +7,19 @@
 use super::keying::Keyed;
 use super::keying::KeyedProcessor;
 use super::keying::declared_texts;
+use crate::model::AggregateKind;
 use crate::model::DistanceModel;
 use crate::model::LapRule;
 use crate::model::Operation;
+use crate::model::WindowSettings;
 
 /// Raised when the meaning of state changes with the program's version.
 const VERSION: &str = "1";
 
 /// Hash of everything that the state of an operator depends on.
-pub(super) fn fingerprint(
-    operation: &Operation,
-    keyed: &Keyed,
-    processor: &KeyedProcessor,
-) -> String {
-    let mut parts = vec![VERSION.to_owned(), kind(operation).to_owned()];
+pub(super) fn fingerprint(keyed: &Keyed, processor: &KeyedProcessor) -> String {
+    let operation = &processor.operation;
+    let mut parts = vec![VERSION.to_owned(), operation.kind().to_owned()];
     parts.extend(settings(operation));
     if !matches!(operation, Operation::Map(_) | Operation::Filter(_) | Operation::Rekey) {
         // State is kept per partition of the input, and is a sum over what was read.
@@ -37,18 +36,6 @@ pub(super) fn fingerprint(
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
-/// The operation's name in the resource.
-pub(crate) const fn kind(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Map(_) => "map",
-        Operation::Filter(_) => "filter",
-        Operation::Rekey => "rekey",
-        Operation::Motion(_) => "motion",
-        Operation::Rank(_) => "rank",
-        Operation::Laps(_) => "laps",
-    }
-}
-
 fn settings(operation: &Operation) -> Vec<String> {
     match operation {
         Operation::Map(_) | Operation::Filter(_) | Operation::Rekey => Vec::new(),
@@ -63,6 +50,25 @@ fn settings(operation: &Operation) -> Vec<String> {
         ],
         Operation::Rank(rank) => {
             vec![rank.group.to_string(), rank.entity.to_string(), rank.by.to_string()]
+        }
+        Operation::Window(window)
+        | Operation::WindowPartial(window)
+        | Operation::WindowCombine { window, .. } => window_settings(window),
+        Operation::Geofence(geofence) => {
+            let mut parts = vec![
+                geofence.entity.to_string(),
+                geofence.latitude.to_string(),
+                geofence.longitude.to_string(),
+            ];
+            parts.extend(geofence.fences.iter().map(|fence| format!("{fence:?}")));
+            parts
+        }
+        Operation::Dedupe(dedupe) => dedupe.by.iter().map(ToString::to_string).collect(),
+        Operation::Enrich(enrich) => vec![enrich.with.clone()],
+        Operation::Alert(alert) => {
+            let mut parts = vec![alert.when.source().to_owned()];
+            parts.extend(alert.by.iter().map(ToString::to_string));
+            parts
         }
         Operation::Laps(laps) => {
             let mut parts = vec![laps.entity.to_string()];
@@ -86,4 +92,25 @@ fn settings(operation: &Operation) -> Vec<String> {
             parts
         }
     }
+}
+
+fn window_settings(window: &WindowSettings) -> Vec<String> {
+    let mut parts = vec![format!("{:?}", window.span)];
+    parts.extend(window.by.iter().map(ToString::to_string));
+    for aggregate in &window.compute {
+        parts.push(aggregate.name.clone());
+        parts.push(match &aggregate.kind {
+            AggregateKind::Count => "count".to_owned(),
+            AggregateKind::Sum(of) => format!("sum {of}"),
+            AggregateKind::Min(of) => format!("min {of}"),
+            AggregateKind::Max(of) => format!("max {of}"),
+            AggregateKind::Mean(of) => format!("mean {of}"),
+            AggregateKind::Quantile { of, q } => format!("quantile {of} {}", q.to_bits()),
+            AggregateKind::Histogram { of, bounds } => {
+                let bounds = bounds.iter().map(|bound| bound.to_bits().to_string());
+                format!("histogram {of} {}", bounds.collect::<Vec<_>>().join(" "))
+            }
+        });
+    }
+    parts
 }

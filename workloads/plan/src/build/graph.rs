@@ -22,7 +22,8 @@ pub(super) enum Node {
 /// Who reads whom.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// What each processor reads, in the resource's order of processors.
+    /// What each processor reads, in the resource's order of processors; what an `enrich` takes
+    /// its values from comes last.
     pub(super) inputs: Vec<Vec<Node>>,
     /// Processors, each after those that it reads; otherwise in the resource's order.
     pub(super) order: Vec<usize>,
@@ -43,6 +44,19 @@ impl Graph {
             for (position, from) in processor.from.iter().enumerate() {
                 let at = format!("spec.processors[{index}].from[{position}]");
                 if let Some(node) = find(&names, from, &at, checks) {
+                    graph.inputs[index].push(node);
+                }
+            }
+            if let Some(enrich) = &processor.enrich {
+                let at = format!("spec.processors[{index}].enrich.with");
+                if processor.from.contains(&enrich.with) {
+                    checks.error_with_hint(
+                        at.clone(),
+                        format!("`{}` is enriched with itself", enrich.with),
+                        "take it out of `from`",
+                    );
+                }
+                if let Some(node) = find(&names, &enrich.with, &at, checks) {
                     graph.inputs[index].push(node);
                 }
             }
@@ -72,6 +86,10 @@ impl Graph {
             for (index, column) in dashboard.board.iter().flat_map(|b| &b.columns).enumerate() {
                 let at = format!("{at}.board.columns[{index}].from");
                 graph.mark_read(find(&names, &column.from, &at, checks));
+            }
+            for (index, chart) in dashboard.charts.iter().enumerate() {
+                let at = format!("{at}.charts[{index}].from");
+                graph.mark_read(find(&names, &chart.from, &at, checks));
             }
             if let Some(feed) = &dashboard.feed {
                 graph.mark_read(find(&names, &feed.from, &format!("{at}.feed.from"), checks));

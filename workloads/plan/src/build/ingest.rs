@@ -5,6 +5,7 @@ use millrace_api::TelemetryPipelineSpec;
 
 use super::checks::Checks;
 use super::checks::stream_name;
+use super::http;
 use super::topics;
 use crate::model::IngestPlan;
 use crate::model::IngestSource;
@@ -12,6 +13,7 @@ use crate::model::MqttBroker;
 use crate::model::MqttConnect;
 use crate::model::MqttListen;
 use crate::program::Place;
+use crate::program::RequestShape;
 
 /// The ways in.
 pub(super) fn ingest(
@@ -23,11 +25,7 @@ pub(super) fn ingest(
     let mut plans = Vec::new();
     for (index, ingest) in spec.ingest.iter().enumerate() {
         let at = format!("spec.ingest[{index}]");
-        let map = ingest
-            .map
-            .as_ref()
-            .and_then(|map| checks.program(&format!("{at}.map"), map, Place::Ingest));
-        if let Some(listen) = &ingest.mqtt.listen {
+        if let Some(listen) = ingest.mqtt.as_ref().and_then(|mqtt| mqtt.listen.as_ref()) {
             for (position, filter) in listen.topics.iter().enumerate() {
                 let at = format!("{at}.mqtt.listen.topics[{position}]");
                 match listened.iter().find(|(taken, _)| *taken == filter.as_str()) {
@@ -41,6 +39,16 @@ pub(super) fn ingest(
             }
         }
         let source = source(pipeline, &at, ingest, checks);
+        let (place, shape) = match &source {
+            Some(IngestSource::Http(way)) => (Place::Http, http::shape(&way.path, &way.headers)),
+            Some(IngestSource::WebSocket(way)) => {
+                (Place::Http, http::shape(&way.path, &way.headers))
+            }
+            _ => (Place::Ingest, RequestShape::default()),
+        };
+        let map = ingest.map.as_ref();
+        let map =
+            map.and_then(|map| checks.request_program(&format!("{at}.map"), map, place, &shape));
         plans.extend(source.map(|source| IngestPlan {
             name: ingest.name.to_string(),
             to: stream_name(&ingest.to),
@@ -58,7 +66,21 @@ fn source(
     ingest: &api::IngestSpec,
     checks: &mut Checks,
 ) -> Option<IngestSource> {
-    match (&ingest.mqtt.listen, &ingest.mqtt.connect) {
+    let mqtt = match (&ingest.http, &ingest.websocket, &ingest.mqtt) {
+        (Some(spec), None, None) => {
+            return Some(IngestSource::Http(http::http(&format!("{at}.http"), spec, checks)));
+        }
+        (None, Some(spec), None) => {
+            let at = format!("{at}.websocket");
+            return Some(IngestSource::WebSocket(http::websocket(&at, spec, checks)));
+        }
+        (None, None, Some(mqtt)) => mqtt,
+        _ => {
+            checks.error(at, "write exactly one of http, websocket and mqtt");
+            return None;
+        }
+    };
+    match (&mqtt.listen, &mqtt.connect) {
         (Some(listen), None) => Some(IngestSource::MqttListen(MqttListen {
             topics: filters(&format!("{at}.mqtt.listen.topics"), &listen.topics, checks),
         })),

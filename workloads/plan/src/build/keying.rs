@@ -1,7 +1,8 @@
 //! Keys: what every event of a stream or processor is keyed by, and where a key changes.
 //!
-//! A `rank` whose group is not the key of what it reads gets a processor in front of it that only
-//! changes the key; from then on it is one like all others.
+//! A processor that needs another key than that of what it reads (a `rank` by group, say) gets one
+//! in front of it that only changes the key. A window over all keys gets one in front of it that
+//! computes what each task has. From then on both are processors like all others.
 
 use std::str::FromStr;
 
@@ -20,8 +21,14 @@ use crate::model::SinkPlan;
 /// Ends the name of a stream that exists for the sake of another key.
 const REPARTITION: &str = ".repartition";
 
+/// Ends the name of a stream of what each task has of a window over all keys.
+const PARTIAL: &str = ".partial";
+
+/// The field by which partial windows are keyed: all of them have the same value.
+const PARTIAL_KEY: &str = ".window";
+
 /// Fields that `motion` writes over what was there.
-const MOTION_FIELDS: [&str; 5] = [".distance", ".elapsed", ".heading", ".speed", ".totalDistance"];
+const MOTION_FIELDS: [&str; 5] = ["distance", "elapsed", "heading", "speed", "totalDistance"];
 
 /// What events are keyed by.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +56,10 @@ pub(super) enum Source {
 pub(super) struct KeyedProcessor {
     /// Its name in the resource, or that of the stream it only re-keys for.
     pub(super) name: String,
-    /// Its index in the resource; none if it only changes the key.
+    /// Its index in the resource; none if it only stands in front of one that is.
     pub(super) index: Option<usize>,
+    /// What it does.
+    pub(super) operation: Operation,
     /// What it reads.
     pub(super) inputs: Vec<Source>,
     /// What it reads is keyed by this.
@@ -77,7 +86,7 @@ pub(super) struct Keyed {
 /// Works out the keys.
 pub(super) fn keyed(
     graph: &Graph,
-    operations: &[Option<Operation>],
+    operations: Vec<Option<Operation>>,
     spec: &TelemetryPipelineSpec,
     checks: &mut Checks,
 ) -> Keyed {
@@ -92,8 +101,9 @@ pub(super) fn keyed(
     });
     let mut keyed = Keyed { processors: Vec::new(), streams: streams.collect() };
     let mut places = vec![0; spec.processors.len()];
+    let mut operations = operations;
     for &index in &graph.order {
-        let Some(operation) = &operations[index] else { continue };
+        let Some(mut operation) = operations[index].take() else { continue };
         let processor = &spec.processors[index];
         let mut inputs = graph.inputs[index]
             .iter()
@@ -102,36 +112,42 @@ pub(super) fn keyed(
                 Node::Processor(input) => Source::Processor(places[*input]),
             })
             .collect::<Vec<_>>();
+        // What an `enrich` takes its values from has its own key and comes last.
+        let values = matches!(operation, Operation::Enrich(_)).then(|| inputs.pop()).flatten();
         let mut input = keyed.common(index, &inputs, checks);
-        if let Operation::Rank(rank) = operation
-            && input.held_by.as_deref() != Some(std::slice::from_ref(&rank.group))
+        let needed = match &processor.enrich {
+            Some(enrich) if !enrich.on.is_empty() => Some(paths(&enrich.on)),
+            _ => needed_key(&operation),
+        };
+        if let Some(key) = needed
+            && input.held_by.as_ref() != Some(&key)
         {
-            let name = format!("{}{REPARTITION}", processor.name);
-            if name.len() > MAX_NAME_LENGTH {
-                checks.error_with_hint(
-                    format!("spec.processors[{index}].name"),
-                    "is too long for the stream that re-keys its input by the group",
-                    format!("write at most {} characters", MAX_NAME_LENGTH - REPARTITION.len()),
-                );
-            }
-            let key = vec![rank.group.clone()];
             let output =
                 Keying { declared: key.clone(), held_by: Some(key.clone()), ..input.clone() };
-            keyed.processors.push(KeyedProcessor {
-                name,
-                index: None,
-                level: keyed.level(&inputs),
-                generation: keyed.generation(&inputs),
-                inputs,
-                input,
-                output: output.clone(),
-                new_key: key,
-                read: false,
-            });
+            let place = keyed.in_front(index, spec, &inputs, input, REPARTITION, checks);
+            place.operation = Operation::Rekey;
+            place.new_key = key;
+            place.output = output.clone();
             inputs = vec![Source::Processor(keyed.processors.len() - 1)];
             input = output;
         }
-        let mut output = Keying { held_by: held_after(operation, &input), ..input.clone() };
+        if let Operation::WindowCombine { window, .. } = &operation {
+            let partial = Operation::WindowPartial(window.clone());
+            let key = key_of_partials();
+            let output = Keying { declared: key.clone(), held_by: Some(key.clone()), partitions: 1 };
+            let place = keyed.in_front(index, spec, &inputs, input, PARTIAL, checks);
+            place.operation = partial;
+            place.new_key = key;
+            place.output = output.clone();
+            inputs = vec![Source::Processor(keyed.processors.len() - 1)];
+            input = output;
+        }
+        if let (Some(values), Operation::Enrich(enrich)) = (values, &mut operation) {
+            keyed.check_values(index, values, &input, checks);
+            keyed.stream(values).clone_into(&mut enrich.with);
+            inputs.push(values);
+        }
+        let mut output = Keying { held_by: held_after(&operation, &input), ..input.clone() };
         let mut new_key = paths(&processor.key);
         if !new_key.is_empty() {
             if output.held_by.as_ref() == Some(&new_key) {
@@ -145,6 +161,7 @@ pub(super) fn keyed(
         keyed.processors.push(KeyedProcessor {
             name: processor.name.to_string(),
             index: Some(index),
+            operation,
             level: keyed.level(&inputs),
             generation: processor.generation.saturating_add(keyed.generation(&inputs)),
             inputs,
@@ -158,6 +175,63 @@ pub(super) fn keyed(
 }
 
 impl Keyed {
+    /// Adds a processor in front of another one; what it does and its key are still to be set.
+    fn in_front(
+        &mut self,
+        index: usize,
+        spec: &TelemetryPipelineSpec,
+        inputs: &[Source],
+        input: Keying,
+        suffix: &str,
+        checks: &mut Checks,
+    ) -> &mut KeyedProcessor {
+        let name = format!("{}{suffix}", spec.processors[index].name);
+        if name.len() > MAX_NAME_LENGTH {
+            checks.error_with_hint(
+                format!("spec.processors[{index}].name"),
+                format!("is too long for the stream `{name}` that it needs"),
+                format!("write at most {} characters", MAX_NAME_LENGTH - suffix.len()),
+            );
+        }
+        self.processors.push(KeyedProcessor {
+            name,
+            index: None,
+            operation: Operation::Rekey,
+            level: self.level(inputs),
+            // What stands in front of a processor starts anew with it.
+            generation: spec.processors[index]
+                .generation
+                .saturating_add(self.generation(inputs)),
+            inputs: inputs.to_vec(),
+            output: input.clone(),
+            input,
+            new_key: Vec::new(),
+            read: false,
+        });
+        let last = self.processors.len() - 1;
+        &mut self.processors[last]
+    }
+
+    /// Checks that the values that an `enrich` looks up lie in the partition of its events.
+    fn check_values(&self, index: usize, values: Source, input: &Keying, checks: &mut Checks) {
+        let keying = match values {
+            Source::Stream(stream) => &self.streams[stream].1,
+            Source::Processor(index) => &self.processors[index].output,
+        };
+        if keying.declared.len() != input.declared.len() || keying.partitions != input.partitions {
+            checks.error_with_hint(
+                format!("spec.processors[{index}].enrich.with"),
+                format!(
+                    "`{}` has {}, but what is enriched has {}",
+                    self.stream(values),
+                    described(keying),
+                    described(input),
+                ),
+                "give both the same number of partitions, and write the fields of the key in `on`",
+            );
+        }
+    }
+
     /// Whether the reader takes the events of `source` within its own stage. Otherwise it takes
     /// them from the stream.
     pub(super) fn within_stage(&self, reader: &KeyedProcessor, source: Source) -> bool {
@@ -281,17 +355,45 @@ fn held_after(operation: &Operation, input: &Keying) -> Option<Vec<FieldPath>> {
     let kept = match operation {
         Operation::Filter(_) | Operation::Rekey => true,
         Operation::Map(program) => held.iter().all(|path| !program.assigns(path)),
-        Operation::Motion(_) => held.iter().all(|path| {
-            !MOTION_FIELDS.iter().any(|field| {
-                let rest = path.as_str().strip_prefix(field);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
-        }),
+        Operation::Motion(_) => {
+            held.iter().all(|path| !MOTION_FIELDS.iter().any(|field| is_within(path, field)))
+        }
         // What `rank` emits names its group in a field of its own.
         Operation::Rank(_) => return Some(vec![FieldPath::from_str(".group").ok()?]),
-        Operation::Laps(_) => false,
+        Operation::Window(window) if !window.by.is_empty() => return Some(window.by.clone()),
+        Operation::Dedupe(_) => true,
+        Operation::Enrich(enrich) => held.iter().all(|path| !is_within(path, &enrich.field)),
+        Operation::Geofence(_) => {
+            held.iter().all(|path| !["kind", "fence", "entity"].iter().any(|f| is_within(path, f)))
+        }
+        Operation::Laps(_)
+        | Operation::Window(_)
+        | Operation::WindowPartial(_)
+        | Operation::WindowCombine { .. }
+        | Operation::Alert(_) => false,
     };
     kept.then(|| held.clone())
+}
+
+/// Whether a path names a field of this name at the top of an event, or something within it.
+fn is_within(path: &FieldPath, field: &str) -> bool {
+    let rest = path.as_str().strip_prefix('.').and_then(|path| path.strip_prefix(field));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The key that an operation needs, where it does not take any.
+fn needed_key(operation: &Operation) -> Option<Vec<FieldPath>> {
+    match operation {
+        Operation::Rank(rank) => Some(vec![rank.group.clone()]),
+        Operation::Window(window) if !window.by.is_empty() => Some(window.by.clone()),
+        Operation::Alert(alert) if !alert.by.is_empty() => Some(alert.by.clone()),
+        Operation::Dedupe(dedupe) => dedupe.by.clone().map(|path| vec![path]),
+        _ => None,
+    }
+}
+
+fn key_of_partials() -> Vec<FieldPath> {
+    PARTIAL_KEY.parse().map(|path| vec![path]).unwrap_or_default()
 }
 
 fn described(keying: &Keying) -> String {

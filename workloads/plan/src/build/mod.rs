@@ -4,21 +4,25 @@
 //! that one mistake is not reported twice.
 
 mod checks;
+mod exposure;
 mod fingerprint;
 mod graph;
+mod http;
 mod identifiers;
 mod ingest;
 mod keying;
 mod operators;
+mod outward;
 mod query;
+mod routes;
 mod sinks;
 mod stages;
 mod streams;
 mod topics;
+mod watching;
+mod window;
 
 use millrace_api::TelemetryPipeline;
-
-pub(crate) use self::fingerprint::kind as operation_kind;
 
 use self::checks::Checks;
 use self::graph::Graph;
@@ -41,17 +45,19 @@ pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
     let operations = operators::operations(spec, &mut checks);
     let ingest = ingest::ingest(&name, spec, &mut checks);
     let sinks = sinks::sinks(&name, spec, &mut checks);
-    let query = query::query(spec, &mut checks);
+    let query = query::query(spec, &sinks, &mut checks);
+    routes::check_addresses(&ingest, &query.routes, &mut checks);
+    let exposure = exposure::exposure(&name, &spec.exposure, &mut checks);
 
     let graph = Graph::resolve(spec, &mut checks);
     checks.finish()?;
 
     let mut checks = Checks::default();
-    let keyed = keying::keyed(&graph, &operations, spec, &mut checks);
+    let keyed = keying::keyed(&graph, operations, spec, &mut checks);
     sinks::check_keys(&sinks, &keyed, &mut checks);
     checks.finish()?;
 
-    let stages = stages::cut(&keyed, &operations, spec);
+    let stages = stages::cut(&keyed, spec);
     let streams = streams::with_derived(streams, &stages, &keyed, spec);
     Ok(Plan {
         pipeline: name,
@@ -60,5 +66,6 @@ pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
         stages,
         sinks: keyed.at_their_generation(sinks),
         query,
+        exposure,
     })
 }

@@ -4,6 +4,8 @@ use millrace_api as api;
 use millrace_api::TelemetryPipelineSpec;
 
 use super::checks::Checks;
+use super::watching;
+use super::window;
 use crate::model::DistanceModel;
 use crate::model::LapRule;
 use crate::model::LapsSettings;
@@ -41,17 +43,33 @@ fn operation(at: &str, processor: &api::ProcessorSpec, checks: &mut Checks) -> O
         Some(Operation::Rank(rank(&format!("{at}.rank"), settings, checks)))
     } else if let Some(settings) = &processor.laps {
         laps(&format!("{at}.laps"), settings, checks).map(Operation::Laps)
+    } else if let Some(settings) = &processor.window {
+        let at = format!("{at}.window");
+        let window = window::window(&at, settings, checks);
+        Some(match &settings.combine {
+            None => Operation::Window(window),
+            Some(field) => Operation::WindowCombine { window, field: field.to_string() },
+        })
+    } else if let Some(settings) = &processor.geofence {
+        let at = format!("{at}.geofence");
+        Some(Operation::Geofence(watching::geofence(&at, settings, checks)))
+    } else if let Some(settings) = &processor.dedupe {
+        Some(Operation::Dedupe(watching::dedupe(&format!("{at}.dedupe"), settings, checks)))
+    } else if let Some(settings) = &processor.enrich {
+        Some(Operation::Enrich(watching::enrich(&format!("{at}.enrich"), settings, checks)))
+    } else if let Some(settings) = &processor.alert {
+        watching::alert(&format!("{at}.alert"), settings, checks).map(Operation::Alert)
     } else {
         checks.error_with_hint(
             at,
             "does nothing",
-            "write exactly one of map, filter, motion, rank and laps",
+            "write exactly one of map, filter, window, motion, rank, laps, geofence, dedupe, enrich and alert",
         );
         None
     }
 }
 
-fn condition(at: &str, source: &str, checks: &mut Checks) -> Option<Program> {
+pub(super) fn condition(at: &str, source: &str, checks: &mut Checks) -> Option<Program> {
     let program = checks.program(at, source, Place::Pipeline)?;
     if !program.returns_boolean() {
         checks.error_with_hint(
@@ -127,7 +145,7 @@ fn laps(at: &str, settings: &api::LapsSpec, checks: &mut Checks) -> Option<LapsS
 }
 
 /// A length such as `5119.77m` in metres.
-fn metres(at: &str, length: &str, checks: &mut Checks) -> Option<f64> {
+pub(super) fn metres(at: &str, length: &str, checks: &mut Checks) -> Option<f64> {
     let unit = length.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(length.len());
     let (number, unit) = length.split_at(unit);
     let factor = match unit {

@@ -1,20 +1,30 @@
-//! Views of the dashboard.
+//! What can be asked: routes, and views of the dashboard.
 
 use millrace_api as api;
 use millrace_api::TelemetryPipelineSpec;
 
 use super::checks::Checks;
 use super::checks::stream_name;
+use super::routes;
 use crate::model::BoardColumn;
 use crate::model::BoardView;
+use crate::model::ChartView;
 use crate::model::DashboardPlan;
 use crate::model::FeedView;
 use crate::model::MapView;
 use crate::model::QueryPlan;
+use crate::model::SinkPlan;
 
 /// What can be asked.
-pub(super) fn query(spec: &TelemetryPipelineSpec, checks: &mut Checks) -> QueryPlan {
-    let Some(dashboard) = &spec.query.dashboard else { return QueryPlan::default() };
+pub(super) fn query(
+    spec: &TelemetryPipelineSpec,
+    sinks: &[SinkPlan],
+    checks: &mut Checks,
+) -> QueryPlan {
+    let routes = routes::routes(&spec.query.routes, sinks, checks);
+    let Some(dashboard) = &spec.query.dashboard else {
+        return QueryPlan { routes, ..QueryPlan::default() };
+    };
     let at = "spec.query.dashboard";
     let map = dashboard.map.as_ref().map(|map| MapView {
         from: stream_name(&map.from),
@@ -31,7 +41,21 @@ pub(super) fn query(spec: &TelemetryPipelineSpec, checks: &mut Checks) -> QueryP
         from: stream_name(&feed.from),
         text: checks.path(&format!("{at}.feed.text"), &feed.text),
     });
-    QueryPlan { dashboard: DashboardPlan { map, board, feed } }
+    let charts = dashboard.charts.iter().enumerate();
+    let charts = charts.map(|(index, spec)| chart(&format!("{at}.charts[{index}]"), spec, checks));
+    let charts = charts.collect();
+    QueryPlan { routes, dashboard: DashboardPlan { map, board, feed, charts } }
+}
+
+fn chart(at: &str, spec: &api::ChartSpec, checks: &mut Checks) -> ChartView {
+    ChartView {
+        title: spec.title.to_string(),
+        from: stream_name(&spec.from),
+        each: checks.optional_path(&format!("{at}.each"), spec.each.as_ref()),
+        series: checks.optional_path(&format!("{at}.series"), spec.series.as_ref()),
+        value: checks.path(&format!("{at}.value"), &spec.value),
+        unit: spec.unit.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 fn columns(at: &str, columns: &[api::BoardColumnSpec], checks: &mut Checks) -> Vec<BoardColumn> {

@@ -12,6 +12,7 @@ use super::checks::stream_name;
 use super::identifiers;
 use super::ingest;
 use super::keying::Keyed;
+use super::outward;
 use super::topics;
 use crate::model::ColumnPlan;
 use crate::model::ColumnSource;
@@ -34,11 +35,11 @@ pub(super) fn sinks(
     let mut plans = Vec::new();
     for (index, sink) in spec.sinks.iter().enumerate() {
         let at = format!("spec.sinks[{index}]");
-        let target = match (&sink.mqtt, &sink.table) {
-            (Some(mqtt), None) => {
+        let target = match (&sink.mqtt, &sink.table, &sink.webhook, &sink.archive) {
+            (Some(mqtt), None, None, None) => {
                 self::mqtt(pipeline, &at, &sink.name, mqtt, checks).map(SinkTarget::Mqtt)
             }
-            (None, Some(table)) => {
+            (None, Some(table), None, None) => {
                 let table = self::table(&format!("{at}.table"), &sink.name, table, checks);
                 if let Some(other) = tables.insert(table.name.clone(), &sink.name) {
                     checks.error_with_hint(
@@ -49,8 +50,16 @@ pub(super) fn sinks(
                 }
                 Some(SinkTarget::Table(table))
             }
+            (None, None, Some(webhook), None) => {
+                let at = format!("{at}.webhook");
+                Some(SinkTarget::Webhook(outward::webhook(&at, webhook, checks)))
+            }
+            (None, None, None, Some(archive)) => {
+                let at = format!("{at}.archive");
+                Some(SinkTarget::Archive(outward::archive(&at, archive, checks)))
+            }
             _ => {
-                checks.error(at, "write exactly one of mqtt and table");
+                checks.error(at, "write exactly one of table, mqtt, webhook and archive");
                 None
             }
         };

@@ -9,7 +9,6 @@ use super::fingerprint::fingerprint;
 use super::keying::Keyed;
 use super::keying::Source;
 use crate::model::BufferLimits;
-use crate::model::Operation;
 use crate::model::OperatorInput;
 use crate::model::OperatorPlan;
 use crate::model::StagePlan;
@@ -19,11 +18,7 @@ use crate::model::StagePlan;
 /// Two processors share a stage if as many changes of key lie upstream of both, and one reads the
 /// other or both read the same stream. A stream between stages therefore always leads from a lower
 /// level to a higher one, and stages form no cycle.
-pub(super) fn cut(
-    keyed: &Keyed,
-    operations: &[Option<Operation>],
-    spec: &TelemetryPipelineSpec,
-) -> Vec<StagePlan> {
+pub(super) fn cut(keyed: &Keyed, spec: &TelemetryPipelineSpec) -> Vec<StagePlan> {
     let groups = groups(keyed);
     let mut members: Vec<Vec<usize>> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
@@ -35,7 +30,7 @@ pub(super) fn cut(
         members[place].push(index);
     }
     members.sort_by_key(|members| members.first().map(|first| keyed.processors[*first].level));
-    members.iter().map(|members| stage(keyed, members, operations, spec)).collect()
+    members.iter().map(|members| stage(keyed, members, spec)).collect()
 }
 
 /// For each processor the lowest one that it shares a stage with.
@@ -61,15 +56,12 @@ fn groups(keyed: &Keyed) -> Vec<usize> {
 fn stage(
     keyed: &Keyed,
     members: &[usize],
-    operations: &[Option<Operation>],
     spec: &TelemetryPipelineSpec,
 ) -> StagePlan {
     let mut inputs = Vec::new();
     let mut operators = Vec::new();
     for &member in members {
         let processor = &keyed.processors[member];
-        let operation =
-            processor.index.and_then(|index| operations[index].clone()).unwrap_or(Operation::Rekey);
         let sources = processor.inputs.iter().map(|source| match source {
             Source::Processor(input) if keyed.within_stage(processor, *source) => {
                 // An operator of the same stage; members are in topological order.
@@ -88,8 +80,9 @@ fn stage(
             name: processor.name.clone(),
             generation: processor.generation,
             inputs: sources.collect(),
-            fingerprint: fingerprint(&operation, keyed, processor),
-            operation,
+            fingerprint: fingerprint(keyed, processor),
+            operation: processor.operation.clone(),
+            output_partitions: processor.output.partitions,
             key: processor.new_key.clone(),
             output: is_stored(keyed, member).then(|| stream_name(&processor.name)),
         });

@@ -130,7 +130,7 @@ pub(super) fn with_derived(
             streams.push(StreamPlan {
                 name: name.clone(),
                 generation: operator.generation,
-                partitions: stage.partitions,
+                partitions: operator.output_partitions,
                 retention: retention.copied().unwrap_or_default(),
                 origin: StreamOrigin::Derived { processor: operator.name.clone(), stage: index },
             });

@@ -2,6 +2,8 @@
 
 use millrace_core::StreamName;
 
+use crate::model::HttpIngest;
+use crate::model::WebSocketIngest;
 use crate::program::Program;
 
 /// One way in.
@@ -13,7 +15,8 @@ pub struct IngestPlan {
     pub to: StreamName,
     /// Turns what came in into an event; none: the body is the event.
     pub map: Option<Program>,
-    /// Largest body, in bytes; a larger one is refused and becomes a dead letter.
+    /// Largest body, in bytes after decompression; a larger one is refused, and over MQTT becomes
+    /// a dead letter.
     pub max_body_bytes: usize,
     /// The protocol.
     pub source: IngestSource,
@@ -22,6 +25,10 @@ pub struct IngestPlan {
 /// The protocol of a way in.
 #[derive(Debug, Clone)]
 pub enum IngestSource {
+    /// Clients send requests to our own HTTP port.
+    Http(HttpIngest),
+    /// Clients connect to our own HTTP port by WebSocket.
+    WebSocket(WebSocketIngest),
     /// Clients publish to our own MQTT endpoint.
     MqttListen(MqttListen),
     /// We subscribe at an external MQTT broker.

@@ -2,19 +2,27 @@
 //!
 //! Nothing here is optional for want of a check, and nothing downstream reads the resource again.
 
+mod exposure;
+mod http;
 mod ingest;
 mod operator;
 mod query;
 mod sink;
 mod stage;
 mod stream;
+mod watching;
+mod window;
 
+pub use exposure::*;
+pub use http::*;
 pub use ingest::*;
 pub use operator::*;
 pub use query::*;
 pub use sink::*;
 pub use stage::*;
 pub use stream::*;
+pub use watching::*;
+pub use window::*;
 
 use millrace_core::StreamName;
 
@@ -33,6 +41,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// What can be asked.
     pub query: QueryPlan,
+    /// How it is reached, and by whom.
+    pub exposure: ExposurePlan,
 }
 
 impl Plan {
@@ -40,5 +50,14 @@ impl Plan {
     #[must_use]
     pub fn stream(&self, name: &StreamName) -> Option<&StreamPlan> {
         self.streams.iter().find(|stream| stream.name == *name)
+    }
+
+    /// The sink and plan of the table of this name.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<(&SinkPlan, &TablePlan)> {
+        self.sinks.iter().find_map(|sink| match &sink.target {
+            SinkTarget::Table(table) if table.name == name => Some((sink, table)),
+            _ => None,
+        })
     }
 }

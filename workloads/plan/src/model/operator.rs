@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use millrace_core::FieldPath;
+use millrace_core::Partition;
 use millrace_core::StreamName;
 
+use crate::model::AlertSettings;
+use crate::model::DedupeSettings;
+use crate::model::EnrichSettings;
+use crate::model::GeofenceSettings;
+use crate::model::WindowSettings;
 use crate::program::Program;
 
 /// A processor in its stage.
@@ -22,6 +28,8 @@ pub struct OperatorPlan {
     pub key: Vec<FieldPath>,
     /// The stream that takes its outputs, where anything outside of the stage reads them.
     pub output: Option<StreamName>,
+    /// Number of partitions of its outputs: that of its stage, or 1 where all keys come together.
+    pub output_partitions: Partition,
     /// Hash of everything its state depends on. State with another fingerprint is not read.
     pub fingerprint: String,
 }
@@ -38,7 +46,8 @@ pub enum OperatorInput {
 /// What an operator does.
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// Replaces each event by the program's result; `abort` drops it.
+    /// Replaces each event by the program's result; `abort` drops it, an array is an event for
+    /// each item.
     Map(Program),
     /// Keeps the events for which the program is `true`.
     Filter(Program),
@@ -50,6 +59,49 @@ pub enum Operation {
     Rank(RankSettings),
     /// Laps by length or by gate.
     Laps(LapsSettings),
+    /// An event for each group and window.
+    Window(WindowSettings),
+    /// The first step of a window over all partitions: what this task has of each window, for
+    /// [`Operation::WindowCombine`] alone. Its outputs are keyed by their field `window`, which is
+    /// the same in all of them.
+    WindowPartial(WindowSettings),
+    /// The second step: one event for each window, made of the partial ones of all tasks.
+    WindowCombine {
+        /// Settings of the window.
+        window: WindowSettings,
+        /// The field that lists the groups.
+        field: String,
+    },
+    /// Who enters, leaves and is in which area.
+    Geofence(GeofenceSettings),
+    /// Passes on the first of several events of one value.
+    Dedupe(DedupeSettings),
+    /// Adds the value that another stream has for the key as of the event's time.
+    Enrich(EnrichSettings),
+    /// Tells when a condition holds for a while, and when no longer.
+    Alert(AlertSettings),
+}
+
+impl Operation {
+    /// Its name, which is that of the resource's field unless the planner put it in front of one.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Map(_) => "map",
+            Self::Filter(_) => "filter",
+            Self::Rekey => "rekey",
+            Self::Motion(_) => "motion",
+            Self::Rank(_) => "rank",
+            Self::Laps(_) => "laps",
+            Self::Window(_) => "window",
+            Self::WindowPartial(_) => "window-partial",
+            Self::WindowCombine { .. } => "window-combine",
+            Self::Geofence(_) => "geofence",
+            Self::Dedupe(_) => "dedupe",
+            Self::Enrich(_) => "enrich",
+            Self::Alert(_) => "alert",
+        }
+    }
 }
 
 /// Settings of `motion`.

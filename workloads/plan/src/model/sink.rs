@@ -1,9 +1,12 @@
 //! Where results go, as planned.
 
+use std::time::Duration;
+
 use millrace_core::FieldPath;
 use millrace_core::StreamName;
 
 use crate::model::MqttBroker;
+use crate::model::SecretSource;
 use crate::program::Program;
 
 /// A sink.
@@ -26,6 +29,57 @@ pub enum SinkTarget {
     Mqtt(MqttSink),
     /// A table, exactly once.
     Table(TablePlan),
+    /// Requests to another system, at least once.
+    Webhook(WebhookSink),
+    /// Files in a folder or an object store, exactly once.
+    Archive(ArchiveSink),
+}
+
+/// Requests of a `webhook` sink.
+#[derive(Debug, Clone)]
+pub struct WebhookSink {
+    /// Their address.
+    pub url: String,
+    /// The body from the event; none: the event itself.
+    pub body: Option<Program>,
+    /// Further headers, with the programs of their values.
+    pub headers: Vec<(String, Program)>,
+    /// The shared secret that signs them.
+    pub signing_secret: Option<SecretSource>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Requests at once, each of another key.
+    pub concurrent: usize,
+}
+
+/// Files of an `archive` sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSink {
+    /// `s3://…`, `gs://…`, `az://…`, or the path of a folder.
+    pub url: String,
+    /// Their format.
+    pub format: ArchiveFormat,
+    /// A file ends after this long.
+    pub every: Duration,
+    /// A file ends at this many events.
+    pub max_events: usize,
+    /// Address of the object store, where it is not the provider's own.
+    pub endpoint: Option<String>,
+    /// Region of the object store.
+    pub region: Option<String>,
+    /// Name of the Secret with the store's credentials.
+    pub credentials: Option<String>,
+}
+
+/// Formats of an archive's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// Parquet.
+    Parquet,
+    /// JSON lines, compressed by gzip.
+    Ndjson,
 }
 
 /// Messages of an `mqtt` sink.

@@ -11,56 +11,73 @@ use vrl::value::kind::Field;
 
 use super::Place;
 use super::ProgramError;
+use super::RequestShape;
 
-/// Fields of `%` in a pipeline, in the order of the bits of [`Needs`].
+/// Fields of `%` in a pipeline.
 const PIPELINE: [&str; 5] = ["eventTime", "id", "ingestTime", "key", "stream"];
 
-/// Fields of `%` where messages come in.
+/// Fields of `%` where messages come in over MQTT.
 const INGEST: [&str; 4] = ["clientId", "ingestTime", "topic", "user"];
+
+/// Fields of `%` where requests come in.
+const HTTP: [&str; 7] = ["headers", "id", "ingestTime", "method", "path", "query", "user"];
+
+/// Fields of `%` where queries are answered.
+const QUERY: [&str; 2] = ["path", "query"];
 
 /// Which fields of `%` a program reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Needs {
-    pipeline: [bool; PIPELINE.len()],
+    known: &'static [&'static str],
+    /// A bit for each known field.
+    read: u8,
+}
+
+const fn known(place: Place) -> &'static [&'static str] {
+    match place {
+        Place::Ingest => &INGEST,
+        Place::Http | Place::Response => &HTTP,
+        Place::Query => &QUERY,
+        Place::Pipeline => &PIPELINE,
+    }
 }
 
 impl Needs {
-    const ALL: Self = Self { pipeline: [true; PIPELINE.len()] };
-
     /// Reads the needs of a compiled program, and refuses fields that never exist.
     pub(super) fn of(program: &vrl::compiler::Program, place: Place) -> Result<Self, ProgramError> {
-        let known: &[&str] = match place {
-            Place::Ingest => &INGEST,
-            Place::Pipeline => &PIPELINE,
-        };
-        let mut needs = Self { pipeline: [false; PIPELINE.len()] };
+        let known = known(place);
+        let mut read = 0;
         let queries = program.info().target_queries.iter();
         for query in queries.filter(|query| query.prefix == PathPrefix::Metadata) {
             let Some(OwnedSegment::Field(name)) = query.path.segments.first() else {
-                needs = Self::ALL;
+                read = u8::MAX;
                 continue;
             };
-            if !known.contains(&name.as_str()) {
+            let Some(index) = known.iter().position(|field| *field == name.as_str()) else {
                 let known = known.iter().map(|name| format!("`%{name}`")).collect::<Vec<_>>();
                 return Err(ProgramError::UnknownContext {
                     name: name.to_string(),
                     known: known.join(", "),
                 });
-            }
-            if let Some(index) = PIPELINE.iter().position(|field| *field == name.as_str()) {
-                needs.pipeline[index] = true;
-            }
+            };
+            read |= 1 << index;
         }
-        Ok(needs)
+        Ok(Self { known, read })
+    }
+
+    /// Whether the program reads the field of this name.
+    pub(super) fn has(self, name: &str) -> bool {
+        let index = self.known.iter().position(|field| *field == name);
+        index.is_some_and(|index| self.read & (1 << index) != 0)
     }
 
     /// The part of an event's context that the program reads.
     pub(super) fn context(self, event: &Event) -> Value {
         let fields = PIPELINE
             .into_iter()
-            .zip(self.pipeline)
-            .filter(|(_, needed)| *needed)
-            .map(|(name, _)| (name.into(), field(event, name)));
+            .enumerate()
+            .filter(|(index, _)| self.read & (1 << index) != 0)
+            .map(|(_, name)| (name.into(), field(event, name)));
         Value::Object(fields.collect::<ObjectMap>())
     }
 }
@@ -69,7 +86,7 @@ impl Needs {
 /// (both in milliseconds) and `%id`.
 #[must_use]
 pub fn context_of(event: &Event) -> Value {
-    Needs::ALL.context(event)
+    Needs { known: &PIPELINE, read: u8::MAX }.context(event)
 }
 
 /// The context of a message that came in over MQTT: `%topic`, `%clientId` and `%user` (`null`
@@ -90,6 +107,13 @@ pub fn context_of_message(
     ]))
 }
 
+/// The context of a request, made of those of its fields that the program reads
+/// ([`super::Program::reads`]).
+#[must_use]
+pub fn context_of_request(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
 fn field(event: &Event, name: &str) -> Value {
     match name {
         "eventTime" => Value::Integer(event.time),
@@ -101,14 +125,38 @@ fn field(event: &Event, name: &str) -> Value {
 }
 
 /// The types of the context at a place, so that programs need not check what is always there.
-pub(super) fn kinds(place: Place) -> Collection<Field> {
+pub(super) fn kinds(place: Place, shape: &RequestShape) -> Collection<Field> {
     let collection = Collection::empty();
+    let text_or_none = || Kind::bytes().or_undefined();
+    let path = || {
+        let known = |fields: Collection<Field>, name: &String| {
+            fields.with_known(name.as_str(), Kind::bytes())
+        };
+        Kind::object(shape.path.iter().fold(Collection::empty(), known))
+    };
+    // A parameter that stands several times is an array of texts.
+    let query = || Kind::object(Collection::from_unknown(text_or_none().or_array(Collection::any())));
     match place {
         Place::Ingest => collection
             .with_known("clientId", Kind::bytes().or_null())
             .with_known("ingestTime", Kind::integer())
             .with_known("topic", Kind::bytes())
             .with_known("user", Kind::bytes().or_null()),
+        Place::Http | Place::Response => {
+            let headers = Collection::from_unknown(text_or_none());
+            let headers = shape.headers.iter().fold(headers, |headers, name| {
+                headers.with_known(name.as_str(), Kind::bytes())
+            });
+            collection
+                .with_known("headers", Kind::object(headers))
+                .with_known("id", Kind::bytes())
+                .with_known("ingestTime", Kind::integer())
+                .with_known("method", Kind::bytes())
+                .with_known("path", path())
+                .with_known("query", query())
+                .with_known("user", Kind::bytes().or_null())
+        }
+        Place::Query => collection.with_known("path", path()).with_known("query", query()),
         Place::Pipeline => collection
             .with_known("eventTime", Kind::integer())
             .with_known("id", Kind::bytes())

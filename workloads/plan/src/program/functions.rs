@@ -64,8 +64,8 @@ pub(super) fn allowed(place: Place) -> &'static [Box<dyn Function>] {
     static PIPELINE: LazyLock<Vec<Box<dyn Function>>> =
         LazyLock::new(|| functions(Place::Pipeline));
     match place {
-        Place::Ingest => &INGEST,
-        Place::Pipeline => &PIPELINE,
+        Place::Ingest | Place::Http => &INGEST,
+        Place::Pipeline | Place::Response | Place::Query => &PIPELINE,
     }
 }
 

@@ -36,6 +36,7 @@ use self::target::EventTarget;
 
 pub use self::context::context_of;
 pub use self::context::context_of_message;
+pub use self::context::context_of_request;
 pub use self::size::MAX_NESTING;
 pub use self::size::MAX_OPERATORS;
 pub use self::size::MAX_PROGRAM_BYTES;
@@ -50,13 +51,31 @@ static UTC: LazyLock<TimeZone> =
 /// Where a program stands, which says what it sees and may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// Mapping of what came in to an event. It runs once per event, before the event is stored,
-    /// and so may ask for the time or for random numbers. `%` has `topic`, `clientId`, `user` and
-    /// `ingestTime`.
+    /// Mapping of what came in over MQTT to an event. It runs once per event, before the event is
+    /// stored, and so may ask for the time or for random numbers. `%` has `topic`, `clientId`,
+    /// `user` and `ingestTime`.
     Ingest,
+    /// Mapping of what came in over HTTP or WebSocket to an event, with the same rights. `%` has
+    /// `method`, `path`, `query`, `headers`, `user`, `ingestTime` and `id`.
+    Http,
+    /// The answer to what came in over HTTP: `.` is the accepted event, `%` as for the mapping.
+    /// It must give the same for the same event, so that a repeated request has the same answer.
+    Response,
+    /// The answer to a query: `.` is what was found, `%` has `path` and `query`.
+    Query,
     /// Everywhere else. It may run again for the same event and must give the same result. `%`
     /// has `stream`, `key`, `eventTime`, `ingestTime` and `id`.
     Pipeline,
+}
+
+/// What is known of the requests that a program sees, so that it need not check what is always
+/// there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestShape {
+    /// Names of the parameters of the path.
+    pub path: Vec<String>,
+    /// Names of the headers that every request has, in lower case.
+    pub headers: Vec<String>,
 }
 
 /// A compiled program. Cloning is cheap.
@@ -127,10 +146,22 @@ impl Program {
     /// When it is empty or too large, reads a context that does not exist at `place`, calls what
     /// `place` does not allow, does not compile, or may fail without handling the failure.
     pub fn compile(source: &str, place: Place) -> Result<Self, ProgramError> {
+        Self::compile_for(source, place, &RequestShape::default())
+    }
+
+    /// Compiles a program that sees requests of a known shape.
+    ///
+    /// # Errors
+    /// As [`Program::compile`]; also when it reads a parameter that the path does not have.
+    pub fn compile_for(
+        source: &str,
+        place: Place,
+        shape: &RequestShape,
+    ) -> Result<Self, ProgramError> {
         size::check(source)?;
         let environment = ExternalEnv::new_with_kind(
             Kind::object(Collection::any()),
-            Kind::object(context::kinds(place)),
+            Kind::object(context::kinds(place, shape)),
         );
         let mut config = CompileConfig::default();
         config.disable_unused_expression_check();
@@ -156,6 +187,12 @@ impl Program {
         &self.source
     }
 
+    /// Whether the program reads the field of `%` of this name.
+    #[must_use]
+    pub fn reads(&self, name: &str) -> bool {
+        self.needs.has(name)
+    }
+
     /// Whether the last expression is always `true` or `false`.
     #[must_use]
     pub fn returns_boolean(&self) -> bool {
@@ -179,7 +216,8 @@ impl Program {
         })
     }
 
-    /// Runs the program on a value with a context from [`context_of_message`] or [`context_of`].
+    /// Runs the program on a value with a context from [`context_of_message`],
+    /// [`context_of_request`] or [`context_of`].
     #[must_use]
     pub fn evaluate(&self, event: Value, context: Value) -> Evaluation {
         let mut target = EventTarget::owned(event, context);

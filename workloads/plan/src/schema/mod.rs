@@ -25,6 +25,7 @@ const MAX_MESSAGE_BYTES: usize = 512;
 /// A compiled JSON Schema, draft 2020-12, formats asserted.
 pub struct Schema {
     validator: jsonschema::Validator<EventJson>,
+    source: Value,
 }
 
 /// A schema that cannot be used.
@@ -104,7 +105,13 @@ impl Schema {
                 },
                 message: error.to_string(),
             })?;
-        Ok(Self { validator })
+        Ok(Self { validator, source: schema.clone() })
+    }
+
+    /// The schema as it was written.
+    #[must_use]
+    pub const fn source(&self) -> &Value {
+        &self.source
     }
 
     /// Validates an event.

@@ -160,6 +160,7 @@ pub(crate) fn plan(operation: Operation) -> OperatorPlan {
         operation,
         key: Vec::new(),
         output: None,
+        output_partitions: 1,
         fingerprint: String::new(),
     }
 }

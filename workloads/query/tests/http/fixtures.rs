@@ -128,6 +128,7 @@ fn plan() -> Plan {
             target: SinkTarget::Table(table),
         }],
         query: QueryPlan::default(),
+        exposure: millrace_plan::model::ExposurePlan::default(),
     }
 }
 

@@ -1,5 +1,13 @@
 //! `processors`: what is computed. Each reads one or several streams and writes one.
 
+mod geofence;
+mod state;
+mod window;
+
+pub use geofence::*;
+pub use state::*;
+pub use window::*;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,12 +19,13 @@ use crate::text::Name;
 use crate::text::Path;
 use crate::text::Vrl;
 
-/// A processor: exactly one of `map`, `filter`, `motion`, `rank` and `laps`.
+/// A processor: exactly one of `map`, `filter`, `window`, `motion`, `rank`, `laps`,
+/// `geofence`, `dedupe`, `enrich` and `alert`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.map), has(self.filter), has(self.motion), has(self.rank), has(self.laps)].filter(x, x).size() == 1",
-    "write exactly one of map, filter, motion, rank and laps"
+    "[has(self.map), has(self.filter), has(self.window), has(self.motion), has(self.rank), has(self.laps), has(self.geofence), has(self.dedupe), has(self.enrich), has(self.alert)].filter(x, x).size() == 1",
+    "write exactly one of map, filter, window, motion, rank, laps, geofence, dedupe, enrich and alert"
 ))]
 #[x_kube(validation = (
     "self.generation >= oldSelf.generation",
@@ -31,12 +40,16 @@ pub struct ProcessorSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub from: Vec<Name>,
     /// Program that replaces each event: `.` is the event, `%stream`, `%key`, `%eventTime`,
-    /// `%ingestTime` and `%id` are what is known beside it. `abort` drops the event, counted.
+    /// `%ingestTime` and `%id` are what is known beside it. `abort` drops the event, counted. An
+    /// array left in `.` is an event for each of its items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Vrl>,
     /// Program that is `true` for the events to keep. The others are dropped, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Vrl>,
+    /// Aggregates over stretches of event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowSpec>,
     /// Distance, speed, heading and total distance of moving entities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub motion: Option<MotionSpec>,
@@ -46,6 +59,18 @@ pub struct ProcessorSpec {
     /// Laps of entities, by length or by a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub laps: Option<LapsSpec>,
+    /// Who enters, leaves and is in which area.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geofence: Option<GeofenceSpec>,
+    /// Drops repetitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<DedupeSpec>,
+    /// Adds what another stream knows of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrich: Option<EnrichSpec>,
+    /// Tells when a condition holds for a while, and when no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<AlertSpec>,
     /// Fields that make the key of its events, in this order; at most 8. Default: the key of what
     /// it reads. Who reads a changed key runs in a stage of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -195,7 +220,7 @@ pub struct PointSpec {
     pub longitude: f64,
 }
 
-const fn default_max_entities() -> i32 {
+pub(crate) const fn default_max_entities() -> i32 {
     100_000
 }
 

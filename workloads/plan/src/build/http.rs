@@ -1,0 +1,209 @@
+//! HTTP and WebSocket ways in, and what is answered: paths, headers and programs.
+
+use millrace_api as api;
+
+use super::checks::Checks;
+use crate::model::BodyKind;
+use crate::model::HeaderFormat;
+use crate::model::HttpIngest;
+use crate::model::HttpLimits;
+use crate::model::HttpMethod;
+use crate::model::HttpPath;
+use crate::model::Identity;
+use crate::model::RequestHeader;
+use crate::model::ResponsePlan;
+use crate::model::WebSocketIngest;
+use crate::program::Place;
+use crate::program::RequestShape;
+
+/// Paths that every pipeline answers itself; nothing may be declared at or below them.
+const RESERVED: [&str; 7] =
+    ["/livez", "/readyz", "/metrics", "/openapi.json", "/openapi", "/dashboard", "/_millrace"];
+
+/// A way in over HTTP.
+pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) -> HttpIngest {
+    let path = path(&format!("{at}.path"), &spec.path, checks);
+    let headers = headers(at, &spec.headers, checks);
+    let shape = shape(&path, &headers);
+    let mut accept = Vec::new();
+    for kind in &spec.accept {
+        let kind = match kind {
+            api::BodyKindSpec::Json => BodyKind::Json,
+            api::BodyKindSpec::JsonArray => BodyKind::JsonArray,
+            api::BodyKindSpec::Ndjson => BodyKind::Ndjson,
+            api::BodyKindSpec::Form => BodyKind::Form,
+            api::BodyKindSpec::None => BodyKind::None,
+        };
+        if !accept.contains(&kind) {
+            accept.push(kind);
+        }
+    }
+    if accept.contains(&BodyKind::None) && accept.len() > 1 {
+        checks.error_with_hint(
+            format!("{at}.accept"),
+            "`none` does not read the body, and so takes all types",
+            "write `none` alone, or leave it out",
+        );
+    }
+    let respond = spec.respond.as_ref().map(|respond| {
+        response(&format!("{at}.respond"), respond, Place::Response, &shape, checks)
+    });
+    HttpIngest {
+        method: match spec.method {
+            api::HttpMethodSpec::Post => HttpMethod::Post,
+            api::HttpMethodSpec::Put => HttpMethod::Put,
+            api::HttpMethodSpec::Patch => HttpMethod::Patch,
+        },
+        path,
+        accept,
+        headers,
+        all_or_nothing: spec.batch.all_or_nothing,
+        max_events: Checks::count(spec.batch.max_events).max(1),
+        limits: limits(&format!("{at}.limits"), &spec.limits, checks),
+        respond,
+        invalid_status: u16::try_from(spec.on_invalid.status).unwrap_or(422),
+        dead_letter: spec.on_invalid.dead_letter,
+        identity: identity(spec.identity),
+    }
+}
+
+/// A way in over WebSocket.
+pub(super) fn websocket(
+    at: &str,
+    spec: &api::WebSocketIngestSpec,
+    checks: &mut Checks,
+) -> WebSocketIngest {
+    WebSocketIngest {
+        path: path(&format!("{at}.path"), &spec.path, checks),
+        headers: headers(at, &spec.headers, checks),
+        limits: limits(&format!("{at}.limits"), &spec.limits, checks),
+        identity: identity(spec.identity),
+        idle_timeout: checks.positive_duration(&format!("{at}.idleTimeout"), &spec.idle_timeout),
+    }
+}
+
+/// What programs know of the requests of a way in.
+pub(super) fn shape(path: &HttpPath, headers: &[RequestHeader]) -> RequestShape {
+    let required = headers.iter().filter(|header| header.required);
+    RequestShape {
+        path: path.parameters.clone(),
+        headers: required.map(|header| header.name.to_ascii_lowercase()).collect(),
+    }
+}
+
+/// A path with its parameters.
+pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
+    let mut parameters: Vec<String> = Vec::new();
+    for segment in text.split('/') {
+        let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+            continue;
+        };
+        if parameters.iter().any(|other| other == name) {
+            checks.error_with_hint(
+                at,
+                format!("the parameter `{name}` stands twice"),
+                "write another name",
+            );
+        }
+        parameters.push(name.to_owned());
+    }
+    let reserved = RESERVED.iter().find(|reserved| {
+        text.strip_prefix(**reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    if let Some(reserved) = reserved {
+        checks.error_with_hint(
+            at,
+            format!("`{reserved}` is answered by every pipeline itself"),
+            "write another path",
+        );
+    }
+    HttpPath { text: text.to_owned(), parameters }
+}
+
+fn headers(
+    at: &str,
+    specs: &[api::RequestHeaderSpec],
+    checks: &mut Checks,
+) -> Vec<RequestHeader> {
+    let mut headers: Vec<RequestHeader> = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        if headers.iter().any(|other| other.name.eq_ignore_ascii_case(&spec.name)) {
+            checks.error_with_hint(
+                format!("{at}.headers[{index}].name"),
+                format!("`{}` stands twice", spec.name),
+                "leave one out",
+            );
+        }
+        headers.push(RequestHeader {
+            name: spec.name.to_string(),
+            required: spec.required,
+            format: match spec.format {
+                api::HeaderFormatSpec::Text => HeaderFormat::Text,
+                api::HeaderFormatSpec::Uuid => HeaderFormat::Uuid,
+            },
+            carry: spec.carry,
+        });
+    }
+    headers
+}
+
+fn limits(at: &str, spec: &api::HttpLimitsSpec, checks: &mut Checks) -> HttpLimits {
+    HttpLimits {
+        rate: spec.rate.and_then(|rate| u32::try_from(rate).ok()),
+        concurrent: Checks::count(spec.concurrent).max(1),
+        timeout: checks.positive_duration(&format!("{at}.timeout"), &spec.timeout),
+    }
+}
+
+const fn identity(spec: api::IdentitySpec) -> Identity {
+    match spec {
+        api::IdentitySpec::Generated => Identity::Generated,
+        api::IdentitySpec::Content => Identity::Content,
+    }
+}
+
+/// An answer.
+pub(super) fn response(
+    at: &str,
+    spec: &api::ResponseSpec,
+    place: Place,
+    shape: &RequestShape,
+    checks: &mut Checks,
+) -> ResponsePlan {
+    let body = spec
+        .body
+        .as_ref()
+        .and_then(|body| checks.request_program(&format!("{at}.body"), body, place, shape));
+    ResponsePlan {
+        status: u16::try_from(spec.status).unwrap_or(200),
+        body,
+        content_type: spec.content_type.as_ref().map(ToString::to_string),
+        headers: response_headers(&format!("{at}.headers"), &spec.headers, place, shape, checks),
+    }
+}
+
+/// Headers whose values are programs that give texts.
+pub(super) fn response_headers(
+    at: &str,
+    specs: &[api::ResponseHeaderSpec],
+    place: Place,
+    shape: &RequestShape,
+    checks: &mut Checks,
+) -> Vec<(String, crate::program::Program)> {
+    let mut headers = Vec::new();
+    for (index, header) in specs.iter().enumerate() {
+        let at = format!("{at}[{index}].value");
+        let Some(program) = checks.request_program(&at, &header.value, place, shape) else {
+            continue;
+        };
+        if !program.returns_text() {
+            checks.error_with_hint(
+                at,
+                "the last expression is not always a text",
+                "end the program with a text, such as `\"max-age=60\"`",
+            );
+        }
+        headers.push((header.name.to_string(), program));
+    }
+    headers
+}

@@ -1,0 +1,49 @@
+//! `webhook` and `archive` sinks.
+
+use millrace_api as api;
+
+use super::checks::Checks;
+use super::exposure::secret;
+use super::http;
+use crate::model::ArchiveFormat;
+use crate::model::ArchiveSink;
+use crate::model::WebhookSink;
+use crate::program::Place;
+use crate::program::RequestShape;
+
+/// Requests to another system.
+pub(super) fn webhook(at: &str, spec: &api::WebhookSinkSpec, checks: &mut Checks) -> WebhookSink {
+    let shape = RequestShape::default();
+    let headers = format!("{at}.headers");
+    WebhookSink {
+        url: spec.url.to_string(),
+        body: spec
+            .body
+            .as_ref()
+            .and_then(|body| checks.program(&format!("{at}.body"), body, Place::Pipeline)),
+        headers: http::response_headers(&headers, &spec.headers, Place::Pipeline, &shape, checks),
+        signing_secret: spec
+            .signing_secret
+            .as_ref()
+            .and_then(|value| secret(&format!("{at}.signingSecret"), value, checks)),
+        timeout: checks.positive_duration(&format!("{at}.timeout"), &spec.timeout),
+        retries: u32::try_from(spec.retries).unwrap_or_default(),
+        concurrent: Checks::count(spec.concurrent).max(1),
+    }
+}
+
+/// Files.
+pub(super) fn archive(at: &str, spec: &api::ArchiveSinkSpec, checks: &mut Checks) -> ArchiveSink {
+    ArchiveSink {
+        url: spec.url.to_string(),
+        format: match spec.format {
+            api::ArchiveFormatSpec::Parquet => ArchiveFormat::Parquet,
+            api::ArchiveFormatSpec::Ndjson => ArchiveFormat::Ndjson,
+        },
+        every: checks.positive_duration(&format!("{at}.every"), &spec.every),
+        max_events: Checks::count(spec.max_events).max(1),
+        endpoint: spec.endpoint.as_ref().map(ToString::to_string),
+        region: spec.region.as_ref().map(ToString::to_string),
+        credentials: spec.credentials.as_ref().map(|secret| secret.name.to_string()),
+    }
+}
