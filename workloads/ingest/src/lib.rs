@@ -6,6 +6,7 @@
 
 mod acceptor;
 mod idle;
+pub mod http;
 pub mod mqtt;
 mod recorded;
 mod topics;
