@@ -70,7 +70,7 @@ pub struct TlsFilesSpec {
 
 /// A certificate signed by itself, for `localhost` and the host's own name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[schemars(extend("maxProperties" = 0))]
 pub struct SelfSignedSpec {}
 
 /// Who may reach a path and all below it: exactly one of `open`, `basic` and `bearer`.
@@ -96,7 +96,7 @@ pub struct AuthRuleSpec {
 
 /// Everyone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[schemars(extend("maxProperties" = 0))]
 pub struct OpenSpec {}
 
 /// Users with a password (RFC 7617).

@@ -102,7 +102,7 @@ pub struct OrderSpec {
 
 /// Always the same.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[schemars(extend("maxProperties" = 0))]
 pub struct ConstantSpec {}
 
 const fn default_limit() -> i32 {

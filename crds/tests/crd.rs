@@ -40,9 +40,13 @@ fn walk(schema: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
     }
     match schema["type"].as_str() {
         Some("object") => {
-            let open = schema["x-kubernetes-preserve-unknown-fields"] == true;
-            if open == schema.get("properties").is_some() {
-                wrong.push(format!("{path} has neither fields nor is open"));
+            let kinds = [
+                schema.get("properties").is_some(),
+                schema["x-kubernetes-preserve-unknown-fields"] == true,
+                schema["maxProperties"] == 0,
+            ];
+            if kinds.iter().filter(|kind| **kind).count() != 1 {
+                wrong.push(format!("{path} must have fields, be open or be empty"));
             }
             for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
                 walk(schema, &format!("{path}.{name}"), wrong);

@@ -35,6 +35,12 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str, problems: &mut Ve
         Value::Array(items) => {
             size(schema, ["minItems", "maxItems"], items.len(), "items", path, problems);
         }
+        Value::Object(fields) if schema["maxProperties"] == 0 => {
+            problems.extend(fields.keys().map(|name| {
+                Problem::new(format!("{path}.{name}"), "is not a known field")
+                    .hint("there is nothing to set here; write `{}`")
+            }));
+        }
         Value::Object(fields) => {
             size(
                 schema,

@@ -103,6 +103,7 @@ fn object(
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
     }
+    // What is chosen by being there has no fields of its own; how many there are was checked.
     let Some(properties) = schema["properties"].as_object() else { return };
     let known = properties.keys().map(String::as_str).collect::<Vec<_>>();
     unknown_fields(path, fields, &known, problems);

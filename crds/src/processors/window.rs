@@ -122,7 +122,7 @@ pub struct AggregateSpec {
 
 /// Number of events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[schemars(extend("maxProperties" = 0))]
 pub struct CountSpec {}
 
 /// The number that is aggregated.
@@ -151,10 +151,10 @@ pub struct QuantileSpec {
 pub struct HistogramSpec {
     /// Field of the number, as in `sum`.
     pub of: Path,
-    /// Bounds of the divisions, ascending, 2 to 201: a value belongs to the division whose lower
+    /// Bounds of the divisions, ascending, 2 to 201, each from -1e15 to 1e15: a value belongs to the division whose lower
     /// bound it reaches; the highest bound belongs to the last division. Values outside are not
     /// in the histogram. Divisions without values are left out.
-    #[schemars(length(min = 2, max = 201))]
+    #[schemars(length(min = 2, max = 201), inner(range(min = -1e15, max = 1e15)))]
     pub bounds: Vec<f64>,
 }
 
