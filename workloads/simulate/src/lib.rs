@@ -1,10 +1,12 @@
-//! Simulated devices: a race of cars, from a seed, over MQTT or into a file.
+//! Simulated devices: a race of cars over MQTT, and requests over HTTP at a rate.
 //!
-//! [`race`] makes the events and does no I/O: the same seed gives the same race, byte for byte.
+//! [`race`] and [`requests`] make what is sent and do no I/O: the same seed gives the same, byte for
+//! byte.
 //! [`send`] takes them to where they should go. Nothing here prints; [`Statistics`] says what
 //! happened.
 
 pub mod race;
+pub mod requests;
 pub mod send;
 mod statistics;
 

@@ -1,5 +1,6 @@
 //! What a sender did so far: counts and latencies, readable while it works.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +20,9 @@ pub struct Statistics {
     repeated: AtomicU64,
     errors: AtomicU64,
     last_error: Mutex<Option<String>>,
+    statuses: Mutex<BTreeMap<u16, u64>>,
     latencies: Mutex<Vec<u64>>,
+    slowest: Mutex<Option<Duration>>,
 }
 
 /// The figures at one moment.
@@ -28,18 +31,27 @@ pub struct Statistics {
 pub struct Snapshot {
     /// Messages handed over, repetitions not counted.
     pub sent: u64,
-    /// Messages confirmed by the receiver (a file confirms when it was written).
+    /// Messages confirmed by the receiver (a file confirms when it was written; over HTTP: answered
+    /// by a status below 300).
     pub acknowledged: u64,
-    /// Messages sent again because the connection went before they were confirmed.
+    /// Messages sent again: they were not confirmed before the connection went, or the server asked
+    /// for it.
     pub repeated: u64,
     /// Connections that failed or broke.
     pub errors: u64,
+    /// Over HTTP: how many requests were answered by each status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<u16, u64>,
     /// Why the last one did; none while all is well.
     pub last_error: Option<String>,
-    /// Median time from sending to confirmation, in milliseconds.
+    /// Median time from when a message was due to its confirmation, in milliseconds.
     pub latency_p50_millis: Option<f64>,
     /// The 99th percentile of it.
     pub latency_p99_millis: Option<f64>,
+    /// The 99.9th percentile of it.
+    pub latency_p999_millis: Option<f64>,
+    /// The longest of it.
+    pub latency_max_millis: Option<f64>,
 }
 
 impl Default for Statistics {
@@ -50,6 +62,8 @@ impl Default for Statistics {
             repeated: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             last_error: Mutex::new(None),
+            statuses: Mutex::default(),
+            slowest: Mutex::default(),
             latencies: Mutex::new(vec![0; BUCKETS]),
         }
     }
@@ -67,8 +81,23 @@ impl Statistics {
     pub(crate) fn acknowledged(&self, latency: Option<Duration>) {
         self.acknowledged.fetch_add(1, Ordering::Relaxed);
         if let Some(latency) = latency {
-            self.latencies.lock()[bucket(latency)] += 1;
+            self.took(latency);
         }
+    }
+
+    /// A request was answered, so long after it was due.
+    pub(crate) fn answered(&self, status: u16, latency: Duration) {
+        *self.statuses.lock().entry(status).or_default() += 1;
+        if status < 300 {
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
+        self.took(latency);
+    }
+
+    fn took(&self, latency: Duration) {
+        self.latencies.lock()[bucket(latency)] += 1;
+        let mut slowest = self.slowest.lock();
+        *slowest = slowest.max(Some(latency));
     }
 
     pub(crate) fn failed(&self, error: String) {
@@ -90,8 +119,11 @@ impl Statistics {
             repeated: self.repeated.load(Ordering::Relaxed),
             errors: self.errors.load(Ordering::Relaxed),
             last_error: self.last_error.lock().clone(),
-            latency_p50_millis: percentile(&latencies, 50),
-            latency_p99_millis: percentile(&latencies, 99),
+            statuses: self.statuses.lock().clone(),
+            latency_p50_millis: percentile(&latencies, 500),
+            latency_p99_millis: percentile(&latencies, 990),
+            latency_p999_millis: percentile(&latencies, 999),
+            latency_max_millis: self.slowest.lock().map(|slowest| slowest.as_secs_f64() * 1000.0),
         }
     }
 }
@@ -103,10 +135,10 @@ fn bucket(latency: Duration) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX).min(BUCKETS - 1)
 }
 
-/// The upper end of the bucket in which this percentile lies, in milliseconds.
-fn percentile(buckets: &[u64], percent: u64) -> Option<f64> {
+/// The upper end of the bucket in which so many of a thousand end, in milliseconds.
+fn percentile(buckets: &[u64], of_thousand: u64) -> Option<f64> {
     let total: u64 = buckets.iter().sum();
-    let wanted = (total * percent).div_ceil(100).max(1);
+    let wanted = (total * of_thousand).div_ceil(1000).max(1);
     let mut seen = 0;
     let found = buckets.iter().position(|count| {
         seen += count;

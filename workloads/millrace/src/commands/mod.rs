@@ -5,7 +5,6 @@ pub(crate) mod plan;
 pub(crate) mod run;
 mod run_progress;
 pub(crate) mod simulate;
-mod simulate_progress;
 pub(crate) mod status;
 pub(crate) mod tail;
 pub(crate) mod test;

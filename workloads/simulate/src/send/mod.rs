@@ -1,7 +1,11 @@
-//! Where a race goes: to an MQTT broker in the race's own time, or into a file at once.
+//! Where it goes: a race to an MQTT broker in the race's own time, or into a file at once; requests
+//! to an HTTP server at a rate.
 
 mod connection;
 mod file;
+mod http;
+mod http_address;
+mod http_connection;
 mod mqtt;
 
 pub use connection::BrokerAddress;
@@ -9,6 +13,12 @@ pub use connection::Credentials;
 pub use connection::ParseBrokerAddressError;
 pub use file::WriteFileError;
 pub use file::write;
+pub use http::HttpTarget;
+pub use http::Load;
+pub use http::PrepareTlsError;
+pub use http::load;
+pub use http_address::HttpAddress;
+pub use http_address::ParseHttpAddressError;
 pub use mqtt::MqttTarget;
 pub use mqtt::Pace;
 pub use mqtt::publish;

@@ -1,4 +1,4 @@
-//! `millrace simulate`: devices that are not there.
+//! `millrace simulate race`: cars that drive along a track.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -12,7 +12,6 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use clap::Args;
-use clap::Subcommand;
 use millrace_core::time::parse_duration;
 use millrace_simulate::Statistics;
 use millrace_simulate::race::ParseTrackError;
@@ -28,7 +27,7 @@ use millrace_simulate::send::write;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::simulate_progress::Progress;
+use crate::commands::simulate::progress::Progress;
 use crate::exit::Exit;
 use crate::exit::Failure;
 use crate::exit::Outcome;
@@ -39,23 +38,6 @@ use crate::process::signals;
 /// How long ago an endless race starts that runs faster than time.
 const FAST_ENDLESS_START: Duration = Duration::from_hours(24);
 
-/// Send what devices would send.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  millrace simulate race
-  millrace simulate race --laps 3 --races 12 --to mqtt://127.0.0.1:1883
-  millrace simulate race --laps 20 --start 1700000000000 --to file:race.ndjson")]
-pub(crate) struct SimulateArguments {
-    #[command(subcommand)]
-    scenario: Scenario,
-}
-
-#[derive(Debug, Subcommand)]
-enum Scenario {
-    Race(RaceArguments),
-}
-
 /// Drive cars along a track: each sends its position to `carCoordinates` five times a second.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -64,7 +46,7 @@ Examples:
   millrace simulate race --races 12 --laps 3               Twelve races at once
   millrace simulate race --laps 20 --speedup max           As fast as they are confirmed
   millrace simulate race --laps 1 --start 0 --to file:-    The messages as lines of JSON")]
-pub(crate) struct RaceArguments {
+pub(super) struct RaceArguments {
     /// A closed lap: a line `latitude,longitude` for every 200 ms. Without it a lap that is
     /// built in (Silverstone, 5113 m, 91 s).
     #[arg(long, value_name = "FILE")]
@@ -173,8 +155,7 @@ enum SimulateError {
 }
 
 /// Runs the command.
-pub(crate) async fn run(arguments: SimulateArguments, output: OutputFormat) -> Outcome {
-    let Scenario::Race(arguments) = arguments.scenario;
+pub(super) async fn run(arguments: RaceArguments, output: OutputFormat) -> Outcome {
     let races = races(&arguments)?;
     let statistics = Arc::new(Statistics::default());
     match &arguments.to {
@@ -274,15 +255,8 @@ async fn over_mqtt(
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
     let begin = Instant::now();
     output::note(&format!("Driving to {}; Ctrl-C ends the race.", target.address));
-    let mut progress = Progress::new(Arc::clone(statistics));
-    {
-        let publishing = publish(races, target, pace, statistics, &shutdown);
-        tokio::pin!(publishing);
-        while tokio::time::timeout(progress.interval(), &mut publishing).await.is_err() {
-            progress.show();
-        }
-    }
-    progress.finish();
+    let publishing = publish(races, target, pace, statistics, &shutdown);
+    Progress::new(Arc::clone(statistics), "messages").watch(publishing).await;
     let unconfirmed = statistics.snapshot().sent - statistics.snapshot().acknowledged;
     summarize(statistics, begin, output)?;
     if unconfirmed > 0 {
