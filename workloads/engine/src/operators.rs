@@ -180,7 +180,7 @@ impl Operators {
         let mut refusals = Vec::new();
         let slot = &mut self.slots[index];
         let counts = &mut self.made.counts;
-        let mut count = |reason| *counts.entry((index, reason)).or_default() += 1;
+        let mut count = |reason, number| *counts.entry((index, reason)).or_default() += number;
         let mut emitter = Emitter::new(
             &slot.name,
             slot.generation,

@@ -105,6 +105,7 @@ impl TaskMetrics {
             let reason = match reason {
                 Counted::Filtered => "filtered",
                 Counted::Duplicate => "duplicate",
+                Counted::SkippedWindow => "skippedWindow",
             };
             let labels =
                 PassedOverLabels { processor: operators.name(*operator).to_owned(), reason };

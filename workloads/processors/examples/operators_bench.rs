@@ -145,7 +145,7 @@ fn pass(
     outputs: &mut Vec<Event>,
 ) {
     let mut refusals = Vec::new();
-    let mut count = |_| {};
+    let mut count = |_, _| {};
     let mut out = Emitter::new(name, 0, &[], outputs, &mut refusals, &mut count);
     for event in events {
         operator.process(event, &mut out);

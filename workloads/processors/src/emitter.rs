@@ -47,6 +47,8 @@ pub enum Counted {
     Filtered,
     /// The same or an earlier time than the entity's last.
     Duplicate,
+    /// A window without events, between two with some, that is one too many to be reported.
+    SkippedWindow,
 }
 
 /// An event that an operator refused.
@@ -68,7 +70,7 @@ pub struct Emitter<'a> {
     ordinal: u32,
     outputs: &'a mut Vec<Event>,
     refusals: &'a mut Vec<Refusal>,
-    count: &'a mut dyn FnMut(Counted),
+    count: &'a mut dyn FnMut(Counted, u64),
 }
 
 impl<'a> Emitter<'a> {
@@ -80,7 +82,7 @@ impl<'a> Emitter<'a> {
         key: &'a [FieldPath],
         outputs: &'a mut Vec<Event>,
         refusals: &'a mut Vec<Refusal>,
-        count: &'a mut dyn FnMut(Counted),
+        count: &'a mut dyn FnMut(Counted, u64),
     ) -> Self {
         Self { processor, generation, key, last_cause: None, ordinal: 0, outputs, refusals, count }
     }
@@ -137,6 +139,13 @@ impl<'a> Emitter<'a> {
 
     /// Counts an event that is deliberately passed over.
     pub fn count(&mut self, counted: Counted) {
-        (self.count)(counted);
+        self.count_many(counted, 1);
+    }
+
+    /// Counts so many things of one kind.
+    pub fn count_many(&mut self, counted: Counted, number: u64) {
+        if number > 0 {
+            (self.count)(counted, number);
+        }
     }
 }

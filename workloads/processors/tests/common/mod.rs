@@ -86,7 +86,7 @@ impl Task {
         let Self { plan, processor, operator, outputs, refusals, counted } = self;
         let before = outputs.len();
         let mut refused = Vec::new();
-        let mut count = |reason| counted.push(reason);
+        let mut count = |reason, number| counted.extend((0..number).map(|_| reason));
         for event in events {
             let mut out = Emitter::new(
                 processor,
