@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
 pub(crate) mod content;
+pub(crate) mod http;
 pub(crate) mod mqtt;
 pub(crate) mod process;
 pub(crate) mod race;

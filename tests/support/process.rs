@@ -65,6 +65,11 @@ impl Pipeline {
         self.address("http://")
     }
 
+    /// The address of the HTTP port, once the program has said it, where it speaks TLS.
+    pub(crate) fn https(&mut self) -> String {
+        self.address("https://")
+    }
+
     /// The address of the MQTT endpoint, once the program has said it.
     pub(crate) fn mqtt(&mut self) -> String {
         self.address("mqtt://")

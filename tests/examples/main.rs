@@ -1,0 +1,64 @@
+//! The examples as outside clients see them: `curl` against the program, every line of what such
+//! systems promise.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod all;
+mod cpu;
+mod hoverboards;
+mod multivac;
+mod timestamps;
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use support::process::Pipeline;
+
+/// A running example, its data in a folder that goes with it.
+pub(crate) struct Example {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) folder: tempfile::TempDir,
+    /// `http://HOST:PORT`, or with `https`.
+    pub(crate) url: String,
+}
+
+/// The file of an example.
+pub(crate) fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(format!("{name}.yaml"))
+}
+
+impl Example {
+    /// Starts an example and waits until it is ready.
+    pub(crate) fn start(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pipeline = Pipeline::start(&file(name), folder.path(), &[]);
+        let url = format!("http://{}", pipeline.http());
+        Self { pipeline, folder, url }
+    }
+
+    /// The address of a path.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Asks until a condition holds for the answer, and returns that answer.
+    pub(crate) fn until(
+        &mut self,
+        path: &str,
+        what: &str,
+        mut condition: impl FnMut(&support::http::Answer) -> bool,
+    ) -> support::http::Answer {
+        let url = self.at(path);
+        let mut last = None;
+        self.pipeline.until(what, |_| {
+            let answer = support::http::curl(&[&url]);
+            let done = condition(&answer);
+            last = Some(answer);
+            done
+        });
+        last.unwrap()
+    }
+}
