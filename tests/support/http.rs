@@ -1,9 +1,18 @@
-//! An HTTP client that knows nothing of the program: Debian's `curl`.
+//! HTTP clients that know nothing of the program: Debian's `curl`, and one connection by hand where
+//! there are many requests.
 
+use std::io;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::Command;
 use std::process::Stdio;
 
 use serde_json::Value;
+
+use super::process::PATIENCE;
 
 /// What a request was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,5 +84,47 @@ fn parse(text: &str) -> Answer {
         let headers = lines.filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned()));
         return Answer { status, headers: headers.collect(), body: body.to_owned() };
+    }
+}
+
+/// A connection that many requests go over.
+pub(crate) struct KeepAlive {
+    address: String,
+    reader: BufReader<TcpStream>,
+}
+
+impl KeepAlive {
+    pub(crate) fn connect(address: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { address: address.to_owned(), reader: BufReader::new(stream) })
+    }
+
+    /// Sends a POST and reads the whole of its answer.
+    pub(crate) fn post(&mut self, path: &str, headers: &str, body: &str) -> io::Result<Answer> {
+        self.begin_post(path, headers, body)?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.reader.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut answer = parse(&head);
+        let length = answer.header("content-length").and_then(|length| length.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        self.reader.read_exact(&mut body)?;
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(answer)
+    }
+
+    /// Sends a POST; its answer is left unread.
+    pub(crate) fn begin_post(&mut self, path: &str, headers: &str, body: &str) -> io::Result<()> {
+        let length = body.len();
+        let host = &self.address;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        self.reader.get_mut().write_all(request.as_bytes())
     }
 }
