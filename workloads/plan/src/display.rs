@@ -80,12 +80,8 @@ fn stream_line(stream: &StreamPlan) -> String {
 
 fn operator_line(operator: &OperatorPlan, stage: &[OperatorPlan]) -> String {
     let inputs = operator.inputs.iter().map(|input| input_name(input, stage)).collect::<Vec<_>>();
-    let mut line = format!(
-        "{} {} ← {}",
-        operator.operation.kind(),
-        operator.name,
-        inputs.join(", ")
-    );
+    let mut line =
+        format!("{} {} ← {}", operator.operation.kind(), operator.name, inputs.join(", "));
     if !operator.key.is_empty() {
         line += &format!(", key {}", joined(&operator.key));
     }

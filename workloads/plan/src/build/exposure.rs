@@ -87,8 +87,7 @@ fn access(
                 }
                 (None, Some(url)) => KeySource::Url(url.to_string()),
                 _ => {
-                    checks
-                        .error(format!("{at}.bearer"), "write exactly one of keys and keysUrl");
+                    checks.error(format!("{at}.bearer"), "write exactly one of keys and keysUrl");
                     return None;
                 }
             };

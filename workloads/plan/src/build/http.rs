@@ -120,11 +120,7 @@ pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
     HttpPath { text: text.to_owned(), parameters }
 }
 
-fn headers(
-    at: &str,
-    specs: &[api::RequestHeaderSpec],
-    checks: &mut Checks,
-) -> Vec<RequestHeader> {
+fn headers(at: &str, specs: &[api::RequestHeaderSpec], checks: &mut Checks) -> Vec<RequestHeader> {
     let mut headers: Vec<RequestHeader> = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
         if headers.iter().any(|other| other.name.eq_ignore_ascii_case(&spec.name)) {

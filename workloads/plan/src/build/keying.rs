@@ -134,7 +134,8 @@ pub(super) fn keyed(
         if let Operation::WindowCombine { window, .. } = &operation {
             let partial = Operation::WindowPartial(window.clone());
             let key = key_of_partials();
-            let output = Keying { declared: key.clone(), held_by: Some(key.clone()), partitions: 1 };
+            let output =
+                Keying { declared: key.clone(), held_by: Some(key.clone()), partitions: 1 };
             let place = keyed.in_front(index, spec, &inputs, input, PARTIAL, checks);
             place.operation = partial;
             place.new_key = key;
@@ -199,9 +200,7 @@ impl Keyed {
             operation: Operation::Rekey,
             level: self.level(inputs),
             // What stands in front of a processor starts anew with it.
-            generation: spec.processors[index]
-                .generation
-                .saturating_add(self.generation(inputs)),
+            generation: spec.processors[index].generation.saturating_add(self.generation(inputs)),
             inputs: inputs.to_vec(),
             output: input.clone(),
             input,

@@ -72,8 +72,15 @@ fn answer(
         }
         (None, Some(list), None) => {
             let at = format!("{at}.list");
-            let (rows, table) =
-                rows(&at, &list.table, &list.conditions, list.order.as_ref(), path, tables, checks)?;
+            let (rows, table) = rows(
+                &at,
+                &list.table,
+                &list.conditions,
+                list.order.as_ref(),
+                path,
+                tables,
+                checks,
+            )?;
             if let Some(time) = &list.time {
                 let at = format!("{at}.time");
                 if column(&at, table, time, checks)? != ColumnType::Timestamp {
@@ -160,11 +167,7 @@ fn column(at: &str, table: &TablePlan, name: &str, checks: &mut Checks) -> Optio
 }
 
 /// Checks that no two ways in or routes take the same requests.
-pub(super) fn check_addresses(
-    ingest: &[IngestPlan],
-    routes: &[QueryRoute],
-    checks: &mut Checks,
-) {
+pub(super) fn check_addresses(ingest: &[IngestPlan], routes: &[QueryRoute], checks: &mut Checks) {
     let mut taken: Vec<(&str, String, String)> = Vec::new();
     let ways = ingest.iter().enumerate().filter_map(|(index, way)| match &way.source {
         IngestSource::Http(http) => {
@@ -175,9 +178,10 @@ pub(super) fn check_addresses(
         }
         IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => None,
     });
-    let routes = routes.iter().enumerate().map(|(index, route)| {
-        ("GET", &route.path, format!("spec.query.routes[{index}].path"))
-    });
+    let routes = routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| ("GET", &route.path, format!("spec.query.routes[{index}].path")));
     for (method, path, at) in ways.chain(routes) {
         let general = general(path);
         let same = |(other_method, other, _): &&(&str, String, String)| {
@@ -196,8 +200,7 @@ pub(super) fn check_addresses(
 
 /// A path with all parameters alike.
 fn general(path: &HttpPath) -> String {
-    let segments = path.text.split('/').map(|segment| {
-        if segment.starts_with('{') { "{}" } else { segment }
-    });
+    let segments =
+        path.text.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
     segments.collect::<Vec<_>>().join("/")
 }

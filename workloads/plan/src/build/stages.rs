@@ -53,11 +53,7 @@ fn groups(keyed: &Keyed) -> Vec<usize> {
     groups
 }
 
-fn stage(
-    keyed: &Keyed,
-    members: &[usize],
-    spec: &TelemetryPipelineSpec,
-) -> StagePlan {
+fn stage(keyed: &Keyed, members: &[usize], spec: &TelemetryPipelineSpec) -> StagePlan {
     let mut inputs = Vec::new();
     let mut operators = Vec::new();
     for &member in members {

@@ -114,10 +114,7 @@ fn kind(at: &str, spec: &api::AggregateSpec, checks: &mut Checks) -> Option<Aggr
         }
         AggregateKind::Histogram { of, bounds: histogram.bounds.clone() }
     } else {
-        checks.error(
-            at,
-            "write exactly one of count, sum, min, max, mean, quantile and histogram",
-        );
+        checks.error(at, "write exactly one of count, sum, min, max, mean, quantile and histogram");
         return None;
     })
 }

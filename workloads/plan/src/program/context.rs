@@ -33,6 +33,27 @@ pub(super) struct Needs {
     read: u8,
 }
 
+/// Refuses a part of `%path` or `%headers` that no request has.
+fn check_part(field: &str, part: &str, shape: &RequestShape) -> Result<(), ProgramError> {
+    match field {
+        "path" if !shape.path.iter().any(|name| name == part) => {
+            let names = shape.path.iter().map(|name| format!("`%path.{name}`"));
+            let names = names.collect::<Vec<_>>().join(", ");
+            let known = match shape.path.as_slice() {
+                [] => format!("write it into the path as `{{{part}}}`"),
+                _ => format!("write one of {names}"),
+            };
+            Err(ProgramError::UnknownParameter { name: part.to_owned(), known })
+        }
+        "headers" if part.bytes().any(|c| c.is_ascii_uppercase()) => {
+            let lower = part.to_ascii_lowercase();
+            let plain = lower.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+            Err(ProgramError::HeaderCase(if plain { lower } else { format!("\"{lower}\"") }))
+        }
+        _ => Ok(()),
+    }
+}
+
 const fn known(place: Place) -> &'static [&'static str] {
     match place {
         Place::Ingest => &INGEST,
@@ -44,7 +65,11 @@ const fn known(place: Place) -> &'static [&'static str] {
 
 impl Needs {
     /// Reads the needs of a compiled program, and refuses fields that never exist.
-    pub(super) fn of(program: &vrl::compiler::Program, place: Place) -> Result<Self, ProgramError> {
+    pub(super) fn of(
+        program: &vrl::compiler::Program,
+        place: Place,
+        shape: &RequestShape,
+    ) -> Result<Self, ProgramError> {
         let known = known(place);
         let mut read = 0;
         let queries = program.info().target_queries.iter();
@@ -61,6 +86,9 @@ impl Needs {
                 });
             };
             read |= 1 << index;
+            if let Some(OwnedSegment::Field(part)) = query.path.segments.get(1) {
+                check_part(name.as_str(), part.as_str(), shape)?;
+            }
         }
         Ok(Self { known, read })
     }
@@ -135,7 +163,8 @@ pub(super) fn kinds(place: Place, shape: &RequestShape) -> Collection<Field> {
         Kind::object(shape.path.iter().fold(Collection::empty(), known))
     };
     // A parameter that stands several times is an array of texts.
-    let query = || Kind::object(Collection::from_unknown(text_or_none().or_array(Collection::any())));
+    let query =
+        || Kind::object(Collection::from_unknown(text_or_none().or_array(Collection::any())));
     match place {
         Place::Ingest => collection
             .with_known("clientId", Kind::bytes().or_null())
@@ -144,9 +173,10 @@ pub(super) fn kinds(place: Place, shape: &RequestShape) -> Collection<Field> {
             .with_known("user", Kind::bytes().or_null()),
         Place::Http | Place::Response => {
             let headers = Collection::from_unknown(text_or_none());
-            let headers = shape.headers.iter().fold(headers, |headers, name| {
-                headers.with_known(name.as_str(), Kind::bytes())
-            });
+            let headers = shape
+                .headers
+                .iter()
+                .fold(headers, |headers, name| headers.with_known(name.as_str(), Kind::bytes()));
             collection
                 .with_known("headers", Kind::object(headers))
                 .with_known("id", Kind::bytes())

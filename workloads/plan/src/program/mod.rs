@@ -5,6 +5,7 @@
 //! [`MAX_STEPS`], so that no event can hold a task for ever.
 
 mod context;
+mod failure;
 mod functions;
 mod size;
 mod target;
@@ -109,6 +110,17 @@ pub enum ProgramError {
         /// Those that exist.
         known: String,
     },
+    /// The program reads a parameter that the path does not have.
+    #[error("the path has no parameter `{name}`; {known}")]
+    UnknownParameter {
+        /// The parameter.
+        name: String,
+        /// Those that exist, in words.
+        known: String,
+    },
+    /// The program reads a header by a name with capital letters, which no request has.
+    #[error("header names are in lower case here; write `%headers.{0}`")]
+    HeaderCase(String),
     /// The compiler's own diagnostic.
     #[error("{0}")]
     Compile(String),
@@ -126,7 +138,7 @@ pub enum Evaluation {
     },
     /// The program said `abort`.
     Aborted,
-    /// The program failed, with VRL's message.
+    /// The program failed, with what went wrong; of an `assert` its own message.
     Failed(String),
 }
 
@@ -135,7 +147,7 @@ pub enum Evaluation {
 pub enum Stopped {
     /// The program said `abort`.
     Aborted,
-    /// The program failed, with VRL's message.
+    /// The program failed, with what went wrong; of an `assert` its own message.
     Failed(String),
 }
 
@@ -177,7 +189,7 @@ impl Program {
             ProgramError::Compile(without_advertising(&text))
         })?
         .program;
-        let needs = Needs::of(&compiled, place)?;
+        let needs = Needs::of(&compiled, place, shape)?;
         Ok(Self { source: source.into(), compiled: Arc::new(compiled), needs })
     }
 
@@ -257,7 +269,7 @@ impl Program {
             |terminate| match terminate {
                 Terminate::Abort(ExpressionError::Abort { .. }) => Stopped::Aborted,
                 Terminate::Abort(error) | Terminate::Error(error) => {
-                    Stopped::Failed(error.to_string())
+                    Stopped::Failed(failure::words(&error.to_string()))
                 }
                 Terminate::Interrupted => {
                     Stopped::Failed(format!("stopped after {MAX_STEPS} steps"))

@@ -88,7 +88,7 @@ fn abort_and_failure_are_told_apart() {
     assert_eq!(
         program.transform(&event(&json!({"n": "x"}))),
         Evaluation::Failed(
-            "function call error for \"to_int\" at (32:43): Invalid integer \"x\": invalid digit found in string".into()
+            "Invalid integer \"x\": invalid digit found in string (in `to_int`)".into()
         )
     );
     assert_eq!(program.value_of(&event(&json!({"drop": true}))), Err(Stopped::Aborted));
@@ -190,6 +190,41 @@ fn a_context_that_does_not_exist_is_refused_with_those_that_do() {
         "`%topc` does not exist here; write one of `%clientId`, `%ingestTime`, `%topic`, `%user`"
     );
     assert!(error("%key = \"x\"", Place::Pipeline).contains("read-only"));
+}
+
+#[test]
+fn parameters_and_headers_that_no_request_has_are_refused() {
+    let refused = |source: &str, parameters: &[&str]| {
+        let path = parameters.iter().map(|name| (*name).to_owned()).collect();
+        let shape = RequestShape { path, headers: vec!["accept".to_owned()] };
+        Program::compile_for(source, Place::Http, &shape).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(".a = %path.x", &["id", "at"]),
+        "the path has no parameter `x`; write one of `%path.id`, `%path.at`"
+    );
+    assert_eq!(
+        refused(".a = %path.x", &[]),
+        "the path has no parameter `x`; write it into the path as `{x}`"
+    );
+    assert_eq!(
+        refused(".a = %headers.Accept", &[]),
+        "header names are in lower case here; write `%headers.accept`"
+    );
+    assert_eq!(
+        refused(".a = %headers.\"User-Agent\"", &[]),
+        "header names are in lower case here; write `%headers.\"user-agent\"`"
+    );
+}
+
+#[test]
+fn an_assertion_that_fails_says_its_own_words() {
+    let source = "assert!(.a == 1, \"`\" + to_string!(.a) + \"` is not one: write 1\")";
+    let program = Program::compile(source, Place::Pipeline).unwrap();
+    assert_eq!(
+        program.value_of(&event(&json!({"a": "b"}))),
+        Err(Stopped::Failed("`b` is not one: write 1".into()))
+    );
 }
 
 #[test]
