@@ -63,6 +63,11 @@ impl Buffer {
         Some(lowest.saturating_add(1))
     }
 
+    /// The lowest event time in the buffer.
+    pub(crate) fn lowest_time(&self) -> Option<i64> {
+        self.by_time.keys().next().copied()
+    }
+
     /// Number of records.
     pub(crate) fn len(&self) -> usize {
         self.records

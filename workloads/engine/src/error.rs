@@ -5,6 +5,7 @@ use millrace_log::CommitTaskError;
 use millrace_log::ReadError;
 
 use crate::operators::RestoreStateError;
+use crate::operators::TimerStays;
 use crate::position::PositionError;
 
 /// Why a task stopped before its end.
@@ -56,6 +57,23 @@ pub enum TaskError {
         /// Why not.
         #[source]
         source: CommitTaskError,
+    },
+    /// A processor never comes to an end with its timers.
+    #[error("task {task} cannot go on")]
+    Timer {
+        /// The task.
+        task: String,
+        /// Which processor.
+        #[source]
+        source: TimerStays,
+    },
+    /// At the end of input processors asked for ever later timers.
+    #[error("task {task} does not end: its processors asked for {timers} timers after their input")]
+    EndlessTimers {
+        /// The task.
+        task: String,
+        /// How many.
+        timers: u64,
     },
     /// The plan names a stream that it does not have.
     #[error("task {task} reads `{stream}`, which the plan does not have")]

@@ -19,6 +19,7 @@ mod watermark;
 
 pub use error::TaskError;
 pub use operators::RestoreStateError;
+pub use operators::TimerStays;
 pub use position::PositionError;
 
 use std::sync::Arc;
@@ -29,7 +30,9 @@ use millrace_log::Log;
 use millrace_log::ReadLimit;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
+use millrace_plan::model::OperatorPlan;
 use millrace_plan::model::StreamOrigin;
+use millrace_processors::Operator;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +53,9 @@ pub struct EngineOptions {
     pub input_finished: watch::Receiver<bool>,
 }
 
+/// Makes the operator of a plan, with empty state.
+pub type BuildOperator = Arc<dyn Fn(&OperatorPlan) -> Box<dyn Operator> + Send + Sync>;
+
 /// The tasks of a plan at work.
 pub struct Engine {
     tasks: JoinSet<Result<Ended, TaskError>>,
@@ -63,6 +69,21 @@ impl Engine {
     /// and try again; the shutdown token stops them after a last commit.
     #[must_use]
     pub fn start(
+        plan: &Arc<Plan>,
+        log: &Arc<dyn Log>,
+        observer: &Arc<Observer>,
+        options: &EngineOptions,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        let build: BuildOperator = Arc::new(millrace_processors::build);
+        Self::start_with(&build, plan, log, observer, options, shutdown)
+    }
+
+    /// Like [`Engine::start`], with operators that are made otherwise than by
+    /// [`millrace_processors::build`].
+    #[must_use]
+    pub fn start_with(
+        build: &BuildOperator,
         plan: &Arc<Plan>,
         log: &Arc<dyn Log>,
         observer: &Arc<Observer>,
@@ -96,6 +117,7 @@ impl Engine {
                     observer: Arc::clone(observer),
                     metrics: metrics.clone(),
                     options: options.clone(),
+                    build: Arc::clone(build),
                     upstream_finished: upstream.clone(),
                 };
                 let stop = stop.clone();

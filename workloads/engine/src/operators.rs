@@ -16,6 +16,7 @@ use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
 use millrace_core::record::MAX_VALUE_BYTES;
+use millrace_core::time::rfc3339;
 use millrace_log::StateChange;
 use millrace_log::StateEntry;
 use millrace_plan::model::OperatorInput;
@@ -52,6 +53,17 @@ pub enum RestoreStateError {
     },
 }
 
+/// An operator that was called at its timer and wants to be called at the same time again, which
+/// would never end.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("processor `{processor}` asks for its timer at {} again and again", rfc3339(*.time))]
+pub struct TimerStays {
+    /// The processor.
+    pub processor: String,
+    /// The time, in event-time milliseconds.
+    pub time: i64,
+}
+
 /// What the operators have made since it was last taken.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
@@ -81,6 +93,7 @@ pub(crate) struct Operators {
 /// What an operator is called for.
 #[derive(Clone, Copy)]
 enum Step<'a> {
+    Timer(i64),
     Event(&'a Event),
     EndOfTime(i64),
 }
@@ -100,7 +113,7 @@ impl Operators {
     pub(crate) fn new(
         plans: &[OperatorPlan],
         inputs: &[StreamName],
-        build: impl Fn(&OperatorPlan) -> Box<dyn Operator>,
+        build: &dyn Fn(&OperatorPlan) -> Box<dyn Operator>,
     ) -> Self {
         let readers = |source: OperatorInput| -> Arc<[usize]> {
             let takes = |plan: &&(usize, &OperatorPlan)| plan.1.inputs.contains(&source);
@@ -168,6 +181,27 @@ impl Operators {
         }
     }
 
+    /// The earliest time at which an operator wants to be called, if any does.
+    pub(crate) fn next_timer(&self) -> Option<i64> {
+        self.slots.iter().filter_map(|slot| slot.operator.next_timer()).min()
+    }
+
+    /// Calls the operators whose timers are at this time or before it. Readers come before those
+    /// whose outputs they take: at its timer an operator has seen nothing of that time yet, no
+    /// matter whether what it reads is made in the same stage.
+    pub(crate) fn fire_timers(&mut self, time: i64) -> Result<(), TimerStays> {
+        let is_due = |slot: &Slot| slot.operator.next_timer().is_some_and(|timer| timer <= time);
+        for index in (0..self.slots.len()).rev() {
+            if is_due(&self.slots[index]) {
+                self.run(index, Step::Timer(time), None);
+                if is_due(&self.slots[index]) {
+                    return Err(TimerStays { processor: self.slots[index].name.to_string(), time });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tells all operators that the events of this time have been processed.
     pub(crate) fn end_of_time(&mut self, time: i64) {
         for index in 0..self.slots.len() {
@@ -190,6 +224,7 @@ impl Operators {
             &mut count,
         );
         match step {
+            Step::Timer(time) => slot.operator.on_timer(time, &mut emitter),
             Step::Event(event) => slot.operator.process(event, &mut emitter),
             Step::EndOfTime(time) => slot.operator.end_of_time(time, &mut emitter),
         }

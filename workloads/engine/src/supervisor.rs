@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 use tracing::warn;
 
+use crate::BuildOperator;
 use crate::EngineOptions;
 use crate::buffer::Buffer;
 use crate::error::TaskError;
@@ -53,6 +54,7 @@ pub(crate) struct Supervisor {
     pub(crate) observer: Arc<Observer>,
     pub(crate) metrics: Metrics,
     pub(crate) options: EngineOptions,
+    pub(crate) build: BuildOperator,
     /// Per input of the stage: whether its writers have finished.
     pub(crate) upstream_finished: Vec<watch::Receiver<bool>>,
 }
@@ -109,7 +111,7 @@ impl Supervisor {
             .await
             .map_err(|source| TaskError::Claim { task: name.to_string(), source })?;
         let mut operators =
-            Operators::new(&stage.operators, &stage.inputs, millrace_processors::build);
+            Operators::new(&stage.operators, &stage.inputs, &*self.build);
         operators
             .restore(&snapshot.state)
             .map_err(|source| TaskError::Restore { task: name.to_string(), source })?;
@@ -142,6 +144,7 @@ impl Supervisor {
             operators,
             released_to,
             raised_to,
+            processed_to: released_to.saturating_sub(1),
             batch: self.options.batch,
             until_end: self.options.until_end,
             component: Arc::clone(component),

@@ -35,6 +35,12 @@ use crate::task_metrics::TaskMetrics;
 const COMMIT_RECORDS: u64 = 10_000;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// At the end of input, timers are committed when they have made so many outputs.
+const COMMIT_OUTPUTS: usize = 10_000;
+
+/// So many different times of timers after the end of input mean that they would never end.
+const MOST_FINAL_TIMERS: u64 = 10_000_000;
+
 /// An input with the means to wait for it.
 pub(crate) struct Source {
     pub(crate) input: Input,
@@ -81,6 +87,8 @@ pub(crate) struct Task {
     pub(crate) outbox: Outbox,
     pub(crate) released_to: i64,
     pub(crate) raised_to: i64,
+    /// No event time up to this one is still to come.
+    pub(crate) processed_to: i64,
     pub(crate) batch: ReadLimit,
     pub(crate) until_end: bool,
     pub(crate) component: Arc<Component>,
@@ -102,7 +110,7 @@ impl Task {
             }
             if let Some(source) = self.furthest_behind() {
                 self.read(source).await?;
-                self.release_below(self.watermark());
+                self.release_below(self.watermark())?;
                 if self.sources.iter().any(|source| source.ended(self.until_end)) {
                     // What comes to an ended input later must not go below what was released
                     // without it.
@@ -114,7 +122,7 @@ impl Task {
                 }
                 tokio::task::yield_now().await;
             } else if self.sources.iter().all(|source| source.ended(self.until_end)) {
-                self.release_everything();
+                self.release_everything().await?;
                 self.commit().await?;
                 return Ok(Ended::Input);
             } else if self.wait(shutdown).await == Woken::CommitTime {
@@ -170,7 +178,7 @@ impl Task {
                             self.metrics.raised();
                             self.raised_to = watermark;
                         }
-                        self.release_below(self.watermark());
+                        self.release_below(self.watermark())?;
                     }
                 }
             }
@@ -221,31 +229,57 @@ impl Task {
         self.outbox.refuse_record(&input.stream, reason, record, origin);
     }
 
-    /// Processes everything buffered below the watermark, one event time after the other.
-    fn release_below(&mut self, watermark: i64) {
-        while let Some((time, records)) = self.buffer.release(watermark) {
-            for Buffered { input: index, offset, record } in records {
-                let input = &mut self.sources[index].input;
-                input.released(offset);
-                let origin = input.origin(offset, &record);
-                match Event::parse(Arc::clone(&input.label), record.clone()) {
-                    Ok(event) => self.operators.process(index, &event, &origin),
-                    Err(error) => {
-                        let reason = format!("the event is not JSON: {error}");
-                        self.outbox.refuse_record(&input.stream, reason, record, origin);
-                    }
-                }
+    /// Processes everything below the watermark, one event time after the other: first the timers
+    /// of the time, then its events.
+    fn release_below(&mut self, watermark: i64) -> Result<(), TaskError> {
+        while let Some(time) = self.next_time().filter(|time| *time < watermark) {
+            self.operators.fire_timers(time).map_err(|source| TaskError::Timer {
+                task: self.name.to_string(),
+                source,
+            })?;
+            self.processed_to = time;
+            if self.buffer.lowest_time() == Some(time) {
+                self.release_events(watermark);
             }
             self.operators.end_of_time(time);
         }
         self.released_to = self.released_to.max(watermark);
         if watermark > i64::MIN {
+            // Nothing that is still to come lies below.
+            self.processed_to = self.processed_to.max(watermark.saturating_sub(1));
             self.component.set_watermark(self.released_to);
+        }
+        Ok(())
+    }
+
+    /// The event time that comes next: that of an event or of a timer. A timer that an operator
+    /// asks for when its time is over comes as soon as the order of time allows.
+    fn next_time(&self) -> Option<i64> {
+        let timer = self.operators.next_timer();
+        let timer = timer.map(|time| time.max(self.processed_to.saturating_add(1)));
+        timer.into_iter().chain(self.buffer.lowest_time()).min()
+    }
+
+    /// Processes the events of the lowest event time.
+    fn release_events(&mut self, watermark: i64) {
+        let Some((_, records)) = self.buffer.release(watermark) else { return };
+        for Buffered { input: index, offset, record } in records {
+            let input = &mut self.sources[index].input;
+            input.released(offset);
+            let origin = input.origin(offset, &record);
+            match Event::parse(Arc::clone(&input.label), record.clone()) {
+                Ok(event) => self.operators.process(index, &event, &origin),
+                Err(error) => {
+                    let reason = format!("the event is not JSON: {error}");
+                    self.outbox.refuse_record(&input.stream, reason, record, origin);
+                }
+            }
         }
     }
 
-    /// At the end of input nothing more is expected up to the highest event time there was.
-    fn release_everything(&mut self) {
+    /// At the end of input nothing more is expected: everything that is buffered is processed, then
+    /// the timers that are left.
+    async fn release_everything(&mut self) -> Result<(), TaskError> {
         let highest = self
             .sources
             .iter()
@@ -254,8 +288,21 @@ impl Task {
             .max();
         if let Some(highest) = highest.filter(|time| *time > i64::MIN) {
             self.raised_to = self.raised_to.max(highest.saturating_add(1));
-            self.release_below(self.raised_to);
+            self.release_below(self.raised_to)?;
         }
+        let mut timers = 0;
+        while let Some(time) = self.next_time() {
+            timers += 1;
+            if timers > MOST_FINAL_TIMERS {
+                return Err(TaskError::EndlessTimers { task: self.name.to_string(), timers });
+            }
+            self.raised_to = self.raised_to.max(time.saturating_add(1));
+            self.release_below(self.raised_to)?;
+            if self.operators.waiting() >= COMMIT_OUTPUTS {
+                self.commit().await?;
+            }
+        }
+        Ok(())
     }
 
     fn commit_is_due(&self) -> bool {
