@@ -119,6 +119,20 @@ pub trait Log: Send + Sync + 'static {
         commit: TaskCommit,
     ) -> Result<Vec<Offset>, CommitTaskError>;
 
+    /// How far a task has read its inputs, without taking it over; empty if it never committed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError>;
+
+    /// Removes streams with their entries and the offsets that groups have in them, and tasks with
+    /// their state and positions. Claims of these tasks fail from now on. What is not there is
+    /// passed over, so that a removal that was interrupted can be made again.
+    ///
+    /// # Errors
+    /// When the log cannot accept now; then some of it may be gone already.
+    async fn remove(&self, streams: &[StreamName], tasks: &[TaskName]) -> Result<(), AppendError>;
+
     /// Whether the log accepts appends now, and if not, why.
     ///
     /// # Errors

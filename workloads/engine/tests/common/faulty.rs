@@ -127,6 +127,14 @@ impl Log for FaultyLog {
         if matches!(fault, Fault::After) { Err(unavailable().into()) } else { Ok(offsets) }
     }
 
+    async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
+        self.log.task_positions(task).await
+    }
+
+    async fn remove(&self, streams: &[StreamName], tasks: &[TaskName]) -> Result<(), AppendError> {
+        self.log.remove(streams, tasks).await
+    }
+
     async fn check_writable(&self) -> Result<(), AppendError> {
         self.log.check_writable().await
     }

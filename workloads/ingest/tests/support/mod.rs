@@ -218,6 +218,15 @@ impl Log for MemoryLog {
         Err(CommitTaskError::Append(AppendError::Closed))
     }
 
+    async fn task_positions(&self, _: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove(&self, streams: &[StreamName], _: &[TaskName]) -> Result<(), AppendError> {
+        self.partitions.lock().retain(|(stream, _), _| !streams.contains(stream));
+        Ok(())
+    }
+
     async fn check_writable(&self) -> Result<(), AppendError> {
         // A log that refuses a few appends only has not noticed it before they come.
         match self.refusals.load(Ordering::SeqCst) {

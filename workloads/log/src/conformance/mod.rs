@@ -27,6 +27,7 @@ use crate::StreamConfig;
 pub mod appending;
 pub mod model;
 pub mod reading;
+pub mod removing;
 pub mod tasks;
 
 /// Makes logs over one storage that is empty at first.
@@ -71,7 +72,14 @@ macro_rules! conformance_tests {
                 a_refused_commit_leaves_no_trace,
                 positions_that_are_not_named_stay,
                 tasks_and_stores_are_apart,
-                epochs_survive
+                epochs_survive,
+                positions_are_told_without_a_claim
+            ],
+            removing: [
+                a_removed_stream_is_gone_with_its_offsets_and_can_be_made_anew,
+                a_removed_task_is_fenced_and_begins_anew,
+                what_is_not_there_is_removed_already,
+                a_removal_leaves_other_streams_and_tasks_alone
             ],
             model: [random_operations_match_a_simple_model]
         }

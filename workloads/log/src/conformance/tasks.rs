@@ -187,3 +187,18 @@ pub async fn epochs_survive(factory: &dyn LogFactory) {
     assert!(new.epoch > old.epoch);
     assert!(log.commit_task(&old, TaskCommit::default()).await.is_err());
 }
+
+/// Asking for positions does not fence.
+pub async fn positions_are_told_without_a_claim(factory: &dyn LogFactory) {
+    let log = factory.open().await;
+    log.ensure_streams(&[stream("in", 1)]).await.unwrap();
+    assert_eq!(log.task_positions(&task("a")).await.unwrap(), []);
+    let (claim, _) = log.claim_task(&task("a")).await.unwrap();
+    let positions = vec![position("in", 7, "x")];
+    let commit = TaskCommit { positions: positions.clone(), ..TaskCommit::default() };
+    log.commit_task(&claim, commit).await.unwrap();
+    assert_eq!(log.task_positions(&task("a")).await.unwrap(), positions);
+    log.commit_task(&claim, TaskCommit::default()).await.unwrap();
+    log.close().await;
+    assert_eq!(factory.open().await.task_positions(&task("a")).await.unwrap(), positions);
+}

@@ -139,6 +139,18 @@ impl Group {
         self.meta.insert(key, Some(value));
     }
 
+    /// Stages the removal of a piece of bookkeeping.
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.bytes += key.len() + 32;
+        self.meta.insert(key, None);
+    }
+
+    /// Stages the removal of a piece of a task's state.
+    pub(super) fn remove_state(&mut self, key: Vec<u8>) {
+        self.bytes += key.len() + 32;
+        self.state.insert(key, None);
+    }
+
     /// Stages a task's new epoch.
     pub(super) fn claim(&mut self, task: TaskName, epoch: i64) {
         self.put(keys::epoch(&task), saved::encode(&epoch));
@@ -158,7 +170,8 @@ impl Group {
         batch.insert(&store.meta, keys::GROUP, saved::encode(&number));
         for (slot, staged) in &mut self.partitions {
             staged.finish_chunk();
-            let keyspace = store.partition(*slot);
+            // What was staged for a stream that is gone meanwhile goes with it.
+            let Some(keyspace) = store.partition(*slot) else { continue };
             for (first, chunk) in staged.chunks.drain(..) {
                 batch.insert(&keyspace, keys::chunk(first), chunk);
             }

@@ -15,7 +15,8 @@ pub(super) const GROUP: &[u8] = b"group";
 pub(super) const STREAMS: &[u8] = b"stream:";
 /// Prefix of the partitions' progress.
 const PARTITIONS: &[u8] = b"partition:";
-const GROUP_OFFSETS: &[u8] = b"offset:";
+/// Prefix of the offsets of consumer groups.
+pub(super) const GROUP_OFFSETS: &[u8] = b"offset:";
 const EPOCHS: &[u8] = b"epoch:";
 const POSITIONS: &[u8] = b"position:";
 
@@ -33,9 +34,23 @@ pub(super) fn stream(stream: &StreamName) -> Vec<u8> {
     [STREAMS, stream.as_str().as_bytes()].concat()
 }
 
-pub(super) fn partition(stream: &StreamName, partition: Partition) -> Vec<u8> {
+/// Prefix of the progress of a stream's partitions.
+pub(super) fn partitions(stream: &StreamName) -> Vec<u8> {
     let mut key = PARTITIONS.to_vec();
     push_text(&mut key, stream.as_str().as_bytes());
+    key
+}
+
+/// Whether the key of a group's offset is of an offset in this stream. The texts in front of the
+/// partition end in the same way, and none is the end of another.
+pub(super) fn is_offset_in(key: &[u8], stream: &StreamName) -> bool {
+    let mut end = vec![0, 1];
+    push_text(&mut end, stream.as_str().as_bytes());
+    key.len().checked_sub(4).is_some_and(|length| key[..length].ends_with(&end))
+}
+
+pub(super) fn partition(stream: &StreamName, partition: Partition) -> Vec<u8> {
+    let mut key = partitions(stream);
     key.extend_from_slice(&partition.to_be_bytes());
     key
 }

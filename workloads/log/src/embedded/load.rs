@@ -38,15 +38,16 @@ pub(super) fn streams(folder: &Path, store: &Arc<Store>) -> Result<Streams, Open
         let saved = item.value().map_err(failed)?;
         let saved: SavedStream = saved::decode(&saved).map_err(|what| corrupt(what.to_owned()))?;
         let config = StreamConfig::from(saved);
-        store.add_partitions(&config.name, config.partitions).map_err(failed)?;
-        let slot = streams.slots();
+        let slot = store.next_slot();
+        store.add_partitions(slot, &config.name, config.partitions).map_err(failed)?;
         let mut progress = Vec::new();
         for partition in 0..config.partitions {
-            let keyspace = store.partition(progress.len() + slot);
+            let Some(keyspace) = store.partition(progress.len() + slot) else { continue };
             progress.push(load_partition(folder, store, &keyspace, &config.name, partition)?);
         }
         streams.add(&config, slot, progress);
     }
+    store.remove_unknown().map_err(failed)?;
     Ok(streams)
 }
 

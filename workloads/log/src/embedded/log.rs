@@ -250,6 +250,16 @@ impl Log for EmbeddedLog {
         self.request(outputs + state, |reply| Request::CommitTask { claim, commit, reply }).await?
     }
 
+    async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
+        let store = self.shared.store().await?;
+        positions(&store, task)
+    }
+
+    async fn remove(&self, streams: &[StreamName], tasks: &[TaskName]) -> Result<(), AppendError> {
+        let (streams, tasks) = (streams.to_vec(), tasks.to_vec());
+        self.request(0, |reply| Request::Remove { streams, tasks, reply }).await?
+    }
+
     async fn check_writable(&self) -> Result<(), AppendError> {
         self.shared.check_writable()
     }
@@ -284,11 +294,7 @@ async fn blocking<T: Send + 'static>(
 /// What a task last committed.
 fn snapshot(store: &Store, task: &TaskName) -> Result<TaskSnapshot, ReadError> {
     let failed = |error| ReadError::Storage(Box::new(error));
-    let mut snapshot = TaskSnapshot::default();
-    for item in store.meta.prefix(keys::positions(task)) {
-        let saved: SavedPosition = decode(&item.value().map_err(failed)?)?;
-        snapshot.positions.push(InputPosition::from(saved));
-    }
+    let mut snapshot = TaskSnapshot { positions: positions(store, task)?, state: Vec::new() };
     let prefix = keys::states(task);
     for item in store.state.prefix(&prefix) {
         let (key, value) = item.into_inner().map_err(failed)?;
@@ -298,6 +304,17 @@ fn snapshot(store: &Store, task: &TaskName) -> Result<TaskSnapshot, ReadError> {
         snapshot.state.push(StateEntry { store, key, value: value.into() });
     }
     Ok(snapshot)
+}
+
+fn positions(store: &Store, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
+    let failed = |error| ReadError::Storage(Box::new(error));
+    let saved = store.meta.prefix(keys::positions(task));
+    saved
+        .map(|item| {
+            let saved: SavedPosition = decode(&item.value().map_err(failed)?)?;
+            Ok(InputPosition::from(saved))
+        })
+        .collect()
 }
 
 fn decode<T: serde::de::DeserializeOwned>(saved: &[u8]) -> Result<T, ReadError> {

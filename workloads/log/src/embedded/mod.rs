@@ -32,6 +32,7 @@ mod open;
 mod options;
 mod read;
 mod recovery;
+mod removal;
 mod request;
 mod retention;
 mod saved;

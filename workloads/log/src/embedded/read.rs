@@ -27,7 +27,7 @@ pub(super) fn read(
 ) -> Result<ReadBatch, ReadError> {
     let mut batch = ReadBatch { entries: Vec::new(), next: from };
     let mut bytes = 0;
-    let keyspace = store.partition(partition.slot);
+    let keyspace = store.partition(partition.slot).ok_or_else(|| removed(partition))?;
     let floor = keyspace.range(..=keys::chunk(from)).next_back();
     let Some((mut first, mut chunk)) = floor.map(|item| load(partition, item)).transpose()? else {
         return Err(damaged(partition, from, "it is missing"));
@@ -85,6 +85,11 @@ fn storage_error(partition: &PartitionState, error: fjall::Error) -> ReadError {
         }
         error => damaged(partition, partition.info().start, &error.to_string()),
     }
+}
+
+/// The stream was there when the read began.
+pub(super) fn removed(partition: &PartitionState) -> ReadError {
+    ReadError::UnknownStream { stream: partition.stream.clone(), partition: partition.partition }
 }
 
 pub(super) fn damaged(partition: &PartitionState, offset: Offset, what: &str) -> ReadError {

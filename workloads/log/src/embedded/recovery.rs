@@ -83,7 +83,8 @@ pub(super) fn reopen_store(shared: &Shared, number: u64) -> Result<Store, Storag
     let store = Store::open(&shared.options)?;
     for stream in shared.streams.all() {
         let partitions = i32::try_from(stream.partitions.len())?;
-        store.add_partitions(&stream.name, partitions)?;
+        let first_slot = stream.partitions.first().map_or(0, |partition| partition.slot);
+        store.add_partitions(first_slot, &stream.name, partitions)?;
     }
     let found = load::group_number(&store)?;
     if found == number {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millrace_core::Offset;
+use millrace_core::StreamName;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 
@@ -45,6 +46,11 @@ pub(super) enum Request {
     MoveStart {
         partition: Arc<PartitionState>,
         start: Offset,
+        reply: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Remove {
+        streams: Vec<StreamName>,
+        tasks: Vec<TaskName>,
         reply: oneshot::Sender<Result<(), AppendError>>,
     },
     EnsureStreams {
@@ -92,9 +98,9 @@ impl Request {
             Self::Append { reply, .. } => Answer::Appended(reply, Vec::new()).fail(error),
             Self::CommitTask { reply, .. } => Answer::Committed(reply, Vec::new()).fail(error),
             Self::ClaimTask { reply, .. } => Answer::Claimed(reply, 0).fail(error),
-            Self::CommitGroupOffset { reply, .. } | Self::MoveStart { reply, .. } => {
-                Answer::Done(reply).fail(error);
-            }
+            Self::CommitGroupOffset { reply, .. }
+            | Self::MoveStart { reply, .. }
+            | Self::Remove { reply, .. } => Answer::Done(reply).fail(error),
             Self::EnsureStreams { streams, reply } => {
                 // Whoever asks for no stream has nothing that could fail.
                 let result = streams.first().map_or(Ok(()), |config| {

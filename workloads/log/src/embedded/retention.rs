@@ -17,6 +17,7 @@ use super::chunk;
 use super::chunk::ChunkHeader;
 use super::keys;
 use super::read::damaged;
+use super::read::removed;
 use super::request::Queued;
 use super::request::Request;
 use super::shared::Shared;
@@ -107,7 +108,7 @@ fn delete_tables(store: &Store, partition: &PartitionState) -> fjall::Result<boo
     if keep_from <= 0 {
         return Ok(false);
     }
-    let keyspace = store.partition(partition.slot);
+    let Some(keyspace) = store.partition(partition.slot) else { return Ok(false) };
     // The chunk that holds the last entry begins at or before it.
     let Some(first_kept) = keyspace.range(..=keys::chunk(keep_from)).next_back() else {
         return Ok(false);
@@ -124,7 +125,7 @@ fn chunk_at(
     partition: &PartitionState,
     offset: Offset,
 ) -> Result<(Offset, Offset, ChunkHeader, u64), ReadError> {
-    let keyspace = store.partition(partition.slot);
+    let keyspace = store.partition(partition.slot).ok_or_else(|| removed(partition))?;
     let Some(item) = keyspace.range(..=keys::chunk(offset)).next_back() else {
         return Err(damaged(partition, offset, "it is missing"));
     };

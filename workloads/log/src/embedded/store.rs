@@ -1,5 +1,6 @@
 //! The fjall database below the log: which keyspaces there are and how they are tuned.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ pub(super) struct Store {
     pub(super) meta: Keyspace,
     pub(super) state: Keyspace,
     /// Entries of each partition, in the order of the partitions' slots.
-    partitions: RwLock<Vec<Keyspace>>,
+    partitions: RwLock<Vec<Option<Keyspace>>>,
     memtable_bytes: u64,
 }
 
@@ -62,9 +63,16 @@ impl Store {
         })
     }
 
-    /// Opens the keyspaces of a stream's partitions; they get the next slots.
+    /// The slot that the next added partition gets. Slots of removed partitions are not used again.
+    pub(super) fn next_slot(&self) -> usize {
+        self.partitions.read().len()
+    }
+
+    /// Opens the keyspaces of a stream's partitions in slots from `first_slot` on, where nothing
+    /// was before.
     pub(super) fn add_partitions(
         &self,
+        first_slot: usize,
         stream: &StreamName,
         partitions: Partition,
     ) -> fjall::Result<()> {
@@ -78,13 +86,51 @@ impl Store {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        self.partitions.write().extend(added);
+        let mut slots = self.partitions.write();
+        let end = slots.len().max(first_slot + added.len());
+        slots.resize(end, None);
+        for (slot, keyspace) in slots[first_slot..].iter_mut().zip(added) {
+            *slot = Some(keyspace);
+        }
         Ok(())
     }
 
-    /// The entries of a partition.
-    pub(super) fn partition(&self, slot: usize) -> Keyspace {
-        self.partitions.read()[slot].clone()
+    /// Deletes what a stream's partitions hold; their files go once nobody reads them.
+    pub(super) fn remove_partitions(
+        &self,
+        stream: &StreamName,
+        partitions: Partition,
+    ) -> fjall::Result<()> {
+        let mut removed = Vec::new();
+        for partition in 0..partitions {
+            let name = keyspace_name(stream, partition);
+            if self.db.keyspace_exists(&name) {
+                let keyspace = self.db.keyspace(&name, base_options)?;
+                removed.push(keyspace.id());
+                self.db.delete_keyspace(keyspace)?;
+            }
+        }
+        for slot in self.partitions.write().iter_mut() {
+            slot.take_if(|keyspace| removed.contains(&keyspace.id()));
+        }
+        Ok(())
+    }
+
+    /// Deletes what is left of streams whose removal was interrupted.
+    pub(super) fn remove_unknown(&self) -> fjall::Result<()> {
+        let known: HashSet<_> = self.keyspaces().iter().map(Keyspace::id).collect();
+        for name in self.db.list_keyspace_names() {
+            let keyspace = self.db.keyspace(&name, base_options)?;
+            if !known.contains(&keyspace.id()) {
+                self.db.delete_keyspace(keyspace)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a partition; none if its stream was removed.
+    pub(super) fn partition(&self, slot: usize) -> Option<Keyspace> {
+        self.partitions.read().get(slot).cloned().flatten()
     }
 
     /// Has the largest memtable sorted into a table if all together have more bytes than this.
@@ -104,7 +150,7 @@ impl Store {
     /// All keyspaces.
     pub(super) fn keyspaces(&self) -> Vec<Keyspace> {
         let mut all = vec![self.meta.clone(), self.state.clone()];
-        all.extend(self.partitions.read().iter().cloned());
+        all.extend(self.partitions.read().iter().flatten().cloned());
         all
     }
 }

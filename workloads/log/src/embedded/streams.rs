@@ -170,9 +170,9 @@ impl Streams {
         self.by_name.write().insert(config.name.clone(), Arc::new(state));
     }
 
-    /// Number of partitions of all streams: the next slot.
-    pub(super) fn slots(&self) -> usize {
-        self.by_name.read().values().map(|stream| stream.partitions.len()).sum()
+    /// Takes a stream away. Who follows it learns that it has ended.
+    pub(super) fn remove(&self, stream: &StreamName) -> Option<Arc<StreamState>> {
+        self.by_name.write().remove(stream)
     }
 
     /// All streams, in the order of their slots.

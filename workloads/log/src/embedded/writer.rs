@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fjall::PersistMode;
+use millrace_core::StreamName;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tracing::info;
@@ -22,6 +23,7 @@ use super::group::Group;
 use super::keys;
 use super::recovery;
 use super::recovery::Recovery;
+use super::removal;
 use super::request::Answer;
 use super::request::Queued;
 use super::request::Request;
@@ -143,6 +145,10 @@ impl Writer {
                 Request::EnsureStreams { streams, reply } => {
                     self.write(std::mem::take(&mut group));
                     drop(reply.send(self.ensure_streams(&streams)));
+                }
+                Request::Remove { streams, tasks, reply } => {
+                    self.write(std::mem::take(&mut group));
+                    drop(reply.send(self.remove(&streams, &tasks)));
                 }
                 request => self.stage(&mut group, request),
             }
@@ -279,8 +285,9 @@ impl Writer {
         }
         let mut group = Group::default();
         group.put(keys::stream(&config.name), saved::encode(&saved::SavedStream::from(config)));
+        let slot = self.store.as_ref().map_or(0, |store| store.next_slot());
         let written = match (&existing, &self.store) {
-            (None, Some(store)) => store.add_partitions(&config.name, config.partitions),
+            (None, Some(store)) => store.add_partitions(slot, &config.name, config.partitions),
             _ => Ok(()),
         }
         .and_then(|()| self.try_write(&mut group));
@@ -290,11 +297,45 @@ impl Writer {
         if let Some(stream) = existing {
             *stream.retention.lock() = config.retention;
         } else {
-            let slot = self.shared.streams.slots();
             let progress = (0..config.partitions).map(|_| Progress::EMPTY);
             self.shared.streams.add(config, slot, progress);
         }
         Ok(())
+    }
+
+    /// Removes streams and tasks. A stream is forgotten before its entries go, so that what an
+    /// interruption leaves of it is found at the next start.
+    fn remove(&mut self, streams: &[StreamName], tasks: &[TaskName]) -> Result<(), AppendError> {
+        if let Some(recovery) = &self.recovery {
+            return Err(recovery.error());
+        }
+        let Some(store) = self.store.clone() else { return Err(AppendError::Closed) };
+        for task in tasks {
+            let epoch = self.epoch(&Group::default(), task)?;
+            let removed = removal::forget_task(&store, task, epoch + 1);
+            self.write_all(removed)?;
+            self.epochs.insert(task.clone(), epoch + 1);
+        }
+        for stream in streams {
+            let removed = removal::forget_stream(&store, stream).map(|group| vec![group]);
+            let known = self.shared.streams.get(stream);
+            self.write_all(removed)?;
+            self.shared.streams.remove(stream);
+            let partitions = known.map_or(0, |stream| stream.partitions.len());
+            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+            if let Err(error) = store.remove_partitions(stream, partitions) {
+                drop(store);
+                return Err(self.fail(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, groups: fjall::Result<Vec<Group>>) -> Result<(), AppendError> {
+        let written = groups.and_then(|groups| {
+            groups.into_iter().try_for_each(|mut group| self.try_write(&mut group))
+        });
+        written.map_err(|error| AppendError::Unavailable(reason(&error)))
     }
 
     /// Notes that a write failed and reopens the database as it was before it.
@@ -386,7 +427,7 @@ fn merge(held: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePer
 
 /// Waits while the group's partitions have too many memtables that wait to become tables.
 fn wait_for_sorting(store: &Store, group: &Group) -> fjall::Result<()> {
-    let written = group.slots().map(|slot| store.partition(slot));
+    let written = group.slots().filter_map(|slot| store.partition(slot));
     for keyspace in written.chain([store.meta.clone(), store.state.clone()]) {
         while keyspace.sealed_memtable_count() >= SEALED_MEMTABLES {
             // Fails once the background work has failed.
