@@ -103,7 +103,7 @@ async fn a_change_of_key_between_stages_changes_nothing_over_any_partitions() {
 /// Stops the engine at random moments without a last commit, while input goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ends_without_a_last_commit_change_nothing() {
-    for plan in [race_plan(2), two_stage_plan(3)] {
+    for plan in [race_plan(2), two_stage_plan(3), timers::timers_plan(3)] {
         let key = if plan.stages.len() == 1 { ".race" } else { ".car" };
         let records = race_records(2, 60, key);
         let expected = outputs_of(&plan, &records, 1000).await;

@@ -234,3 +234,15 @@ async fn faults_and_ends_change_nothing_over_two_stages() {
         assert_same(&in_pieces(&plan, &inputs, seed).await, &expected);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_and_ends_fire_no_timer_twice_and_none_too_few() {
+    for seed in 0..4 {
+        let plan = timers::timers_plan(3);
+        let mut random = StdRng::seed_from_u64(seed);
+        let records = disturbed(&race_records(2, 40, ".car"), &mut random);
+        let inputs = vec![("coordinates", records)];
+        let expected = at_once(&plan, &inputs).await;
+        assert_same(&in_pieces(&plan, &inputs, seed).await, &expected);
+    }
+}

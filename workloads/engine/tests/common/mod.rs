@@ -4,6 +4,8 @@
 #![allow(clippy::cast_precision_loss, reason = "the numbers of the tests are small")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
+pub mod timers;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use millrace_core::Headers;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::key::partition_of;
+use millrace_engine::BuildOperator;
 use millrace_engine::Engine;
 use millrace_engine::EngineOptions;
 use millrace_engine::TaskError;
@@ -274,7 +277,18 @@ pub fn start(
     options: &EngineOptions,
     shutdown: &CancellationToken,
 ) -> Engine {
-    Engine::start(&Arc::new(plan.clone()), log, &Arc::new(Observer::default()), options, shutdown)
+    start_with(&timers::build(), log, plan, options, shutdown)
+}
+
+pub fn start_with(
+    build: &BuildOperator,
+    log: &Arc<dyn Log>,
+    plan: &Plan,
+    options: &EngineOptions,
+    shutdown: &CancellationToken,
+) -> Engine {
+    let (plan, observer) = (Arc::new(plan.clone()), Arc::new(Observer::default()));
+    Engine::start_with(build, &plan, log, &observer, options, shutdown)
 }
 
 /// Key, event time, id and value of a record.
