@@ -1,0 +1,252 @@
+//! Opens the stores that files go to, with the credentials of their Secrets, and says in words
+//! what a store's refusal means.
+//!
+//! TLS is rustls with ring, and the machine's own root certificates.
+
+use std::io::Error as IoError;
+use std::path::Path as FilePath;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use millrace_core::with_causes;
+use millrace_plan::model::ArchiveSink;
+use object_store::BackoffConfig;
+use object_store::ClientOptions;
+use object_store::Error;
+use object_store::ObjectStore;
+use object_store::RetryConfig;
+use object_store::aws::AmazonS3Builder;
+use object_store::aws::resolve_bucket_region;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+
+use crate::address::Address;
+use crate::address::ParseAddressError;
+use crate::address::Provider;
+use crate::folders::Folders;
+use crate::folders::ReadSecretError;
+
+/// Longest time of one request: a file of the largest size over a slow line.
+const REQUEST_PATIENCE: Duration = Duration::from_mins(5);
+
+/// Longest time until a connection stands.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Repetitions within one attempt, for what passes by itself. Longer failures are told, and tried
+/// again by the sink.
+const RETRY: RetryConfig = RetryConfig {
+    backoff: BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(2),
+        base: 2.0,
+    },
+    max_retries: 3,
+    retry_timeout: Duration::from_mins(1),
+};
+
+/// A store, and where in it files go.
+#[derive(Clone)]
+pub(crate) struct OpenStore {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) prefix: Path,
+    /// The folder, where it is one of this machine.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Opens the store of a sink.
+#[async_trait]
+pub(crate) trait OpenStores: Send + Sync {
+    /// Opens it and asks it for its first file, to know that it is there and lets us in.
+    async fn open(&self) -> Result<OpenStore, UseStoreError>;
+}
+
+/// The store that the resource declares.
+pub(crate) struct DeclaredStore {
+    sink: Arc<ArchiveSink>,
+    folders: Arc<Folders>,
+}
+
+impl DeclaredStore {
+    pub(crate) const fn new(sink: Arc<ArchiveSink>, folders: Arc<Folders>) -> Self {
+        Self { sink, folders }
+    }
+}
+
+#[async_trait]
+impl OpenStores for DeclaredStore {
+    async fn open(&self) -> Result<OpenStore, UseStoreError> {
+        let open = open(&self.sink, &self.folders).await?;
+        let mut files = open.store.list(Some(&open.prefix));
+        files.try_next().await.map_err(|error| refused(&self.sink, &error))?;
+        Ok(open)
+    }
+}
+
+/// A store that cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum UseStoreError {
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] ParseAddressError),
+    /// Its credentials cannot be read.
+    #[error(transparent)]
+    Secret(#[from] ReadSecretError),
+    /// The folder cannot be made.
+    #[error("cannot make the folder {}: change `url`, or the permissions above it", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: IoError,
+    },
+    /// The store refuses, or does not answer.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Makes ring the provider of this process's TLS where none is chosen yet.
+pub(crate) fn choose_tls() {
+    // Where one has been chosen before, that one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Opens a sink's store; asks it only for the region of a bucket where none is declared.
+async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseStoreError> {
+    let (provider, bucket, prefix) = match Address::parse(&sink.url, &folders.data)? {
+        Address::Folder(folder) => {
+            make_folder(&folder)?;
+            let store = LocalFileSystem::new_with_prefix(&folder)
+                .map_err(|error| refused(sink, &error))?
+                .with_fsync(true);
+            let (store, prefix) = (Arc::new(store), Path::default());
+            return Ok(OpenStore { store, prefix, folder: Some(folder) });
+        }
+        Address::Bucket { provider, bucket, prefix } => (provider, bucket, prefix),
+    };
+    let store: Arc<dyn ObjectStore> = match provider {
+        Provider::S3 => {
+            let region = match (&sink.region, &sink.endpoint) {
+                (None, None) => Some(
+                    resolve_bucket_region(&bucket, &client(sink))
+                        .await
+                        .map_err(|error| refused(sink, &error))?,
+                ),
+                (region, _) => region.clone(),
+            };
+            let builder = s3(sink, folders, region)?.with_bucket_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+        }
+        Provider::Google => {
+            let builder = google(sink, folders)?.with_bucket_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+        }
+        Provider::Azure => {
+            let builder = azure(sink, folders)?.with_container_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+        }
+    };
+    Ok(OpenStore { store, prefix, folder: None })
+}
+
+fn client(sink: &ArchiveSink) -> ClientOptions {
+    let is_plain = sink.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+    ClientOptions::new()
+        .with_timeout(REQUEST_PATIENCE)
+        .with_connect_timeout(CONNECT_PATIENCE)
+        .with_allow_http(is_plain)
+}
+
+fn s3(
+    sink: &ArchiveSink,
+    folders: &Folders,
+    region: Option<String>,
+) -> Result<AmazonS3Builder, ReadSecretError> {
+    let mut builder = match &sink.credentials {
+        Some(name) => {
+            let mut builder = AmazonS3Builder::new()
+                .with_access_key_id(folders.secret(name, "access_key_id")?)
+                .with_secret_access_key(folders.secret(name, "secret_access_key")?);
+            if let Some(token) = folders.optional_secret(name, "session_token")? {
+                builder = builder.with_token(token);
+            }
+            builder
+        }
+        None => AmazonS3Builder::from_env(),
+    };
+    if let Some(region) = region {
+        builder = builder.with_region(region);
+    }
+    if let Some(endpoint) = &sink.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+}
+
+fn google(
+    sink: &ArchiveSink,
+    folders: &Folders,
+) -> Result<GoogleCloudStorageBuilder, ReadSecretError> {
+    let mut builder = match &sink.credentials {
+        Some(name) => GoogleCloudStorageBuilder::new()
+            .with_service_account_key(folders.secret(name, "service_account.json")?),
+        None => GoogleCloudStorageBuilder::from_env(),
+    };
+    if let Some(endpoint) = &sink.endpoint {
+        builder = builder.with_base_url(endpoint);
+    }
+    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+}
+
+fn azure(sink: &ArchiveSink, folders: &Folders) -> Result<MicrosoftAzureBuilder, ReadSecretError> {
+    let mut builder = match &sink.credentials {
+        Some(name) => MicrosoftAzureBuilder::new()
+            .with_account(folders.secret(name, "account_name")?)
+            .with_access_key(folders.secret(name, "access_key")?),
+        None => MicrosoftAzureBuilder::from_env(),
+    };
+    if let Some(endpoint) = &sink.endpoint {
+        builder = builder.with_endpoint(endpoint.clone());
+    }
+    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+}
+
+/// Checks what can be checked without asking the store: the address, the Secret, the folder.
+pub(crate) fn check_declared(sink: &ArchiveSink, folders: &Folders) -> Result<(), UseStoreError> {
+    match Address::parse(&sink.url, &folders.data)? {
+        Address::Folder(folder) => make_folder(&folder)?,
+        Address::Bucket { provider: Provider::S3, .. } => drop(s3(sink, folders, None)?),
+        Address::Bucket { provider: Provider::Google, .. } => drop(google(sink, folders)?),
+        Address::Bucket { provider: Provider::Azure, .. } => drop(azure(sink, folders)?),
+    }
+    Ok(())
+}
+
+fn make_folder(folder: &FilePath) -> Result<(), UseStoreError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|source| UseStoreError::Folder { folder: folder.to_owned(), source })
+}
+
+/// What a store's error means, and what to do.
+pub(crate) fn refused(sink: &ArchiveSink, error: &Error) -> UseStoreError {
+    let url = &sink.url;
+    let credentials = match &sink.credentials {
+        Some(name) => format!("the Secret `{name}`"),
+        None => "the identity of this machine or pod".to_owned(),
+    };
+    // The sources are in the texts of these errors already.
+    let reason = match error {
+        Error::NotFound { .. } => {
+            format!("{url} is not there: make the bucket, or change `url`: {error}")
+        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => format!(
+            "{url} refuses {credentials}: check its keys, and that it may list and write there: {error}"
+        ),
+        error => format!("{url} cannot be used: {}", with_causes(error)),
+    };
+    UseStoreError::Refused(reason)
+}
