@@ -5,6 +5,7 @@
 
 mod connections;
 mod dead_letters;
+mod declared;
 mod entries;
 mod health;
 mod metrics;

@@ -196,20 +196,28 @@ pub(crate) async fn metrics(State(state): State<SharedState>) -> Result<Response
     Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }
 
+/// The route that answered, where the server's own table of routes does not know it.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteLabel(pub(crate) String);
+
 /// Counts requests. Paths that match no route count as one, so that clients cannot make metrics.
 pub(crate) async fn count(
     State(state): State<SharedState>,
     request: Request,
     next: Next,
 ) -> Response {
-    let route =
-        request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let method = match request.method().as_str() {
         known @ ("GET" | "HEAD" | "POST") => known.to_owned(),
         _ => "other".to_owned(),
     };
     let response = next.run(request).await;
     let status = response.status().as_u16();
+    let declared = response.extensions().get::<RouteLabel>().map(|label| label.0.as_str());
+    let route = declared
+        .or_else(|| matched.as_ref().map(MatchedPath::as_str))
+        .unwrap_or("other")
+        .to_owned();
     state.metrics.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     response
 }

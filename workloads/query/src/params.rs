@@ -52,6 +52,11 @@ impl Params {
         }
     }
 
+    /// All that have not been read.
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Takes all that is left.
     pub(crate) fn rest(self) -> Vec<(String, String)> {
         self.0
@@ -61,6 +66,10 @@ impl Params {
     pub(crate) fn finish(self, known: &str) -> Result<(), Problem> {
         match self.0.first() {
             None => Ok(()),
+            Some((name, _)) if known.is_empty() => Err(Problem::parameter(
+                short(name),
+                "there is no such parameter here; there are none",
+            )),
             Some((name, _)) => Err(Problem::parameter(
                 short(name),
                 format_args!("there is no such parameter here; there are {known}"),

@@ -21,6 +21,7 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::connections::LimitedListener;
 use crate::dead_letters;
+use crate::declared;
 use crate::health;
 use crate::metrics;
 use crate::page;
@@ -36,6 +37,28 @@ use crate::state::SharedState;
 use crate::status;
 use crate::stream_events;
 use crate::tables;
+
+/// Paths of the routes below, which no declared path with parameters takes.
+pub(crate) const OWN_PATHS: [&str; 18] = [
+    "/",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/openapi",
+    "/dashboard",
+    "/api/v1/pipeline",
+    "/api/v1/status",
+    "/api/v1/events",
+    "/api/v1/streams/{stream}/events",
+    "/api/v1/streams/{stream}/records",
+    "/api/v1/tables",
+    "/api/v1/tables/{table}",
+    "/api/v1/dead-letters",
+    "/api/v1/dead-letters/{offset}",
+    "/api/v1/dead-letters/{offset}/replay",
+    "/_millrace",
+];
 
 /// How long answers that are under way may take once the process stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -79,6 +102,7 @@ pub async fn serve(
 fn router(state: SharedState, reach: Reach) -> Router {
     Router::new()
         .route("/", get(page::index))
+        .route("/dashboard", get(page::index))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -93,6 +117,7 @@ fn router(state: SharedState, reach: Reach) -> Router {
         .route("/api/v1/dead-letters/{offset}/replay", post(replay::replay))
         .fallback(page::file)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), declared::answer))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(512).and(is_text)))
         .layer(from_fn_with_state(reach, protection::protect))

@@ -13,6 +13,7 @@ use millrace_tables::TableStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::declared::Declared;
 use crate::metrics::QueryMetrics;
 use millrace_http::Problem;
 use crate::rates::Rates;
@@ -30,6 +31,7 @@ pub(crate) type SharedState = Arc<Shared>;
 
 pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) declared: Declared,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Option<Arc<dyn TableStore>>,
     pub(crate) observer: Arc<Observer>,
@@ -58,6 +60,7 @@ impl QueryState {
         let metrics = QueryMetrics::register(&observer);
         Self(Arc::new(Shared {
             rates: Rates::new(&plan),
+            declared: Declared::new(&plan),
             plan,
             log,
             tables,

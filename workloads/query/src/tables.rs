@@ -40,7 +40,7 @@ struct Answer<'a> {
 }
 
 /// A row as an object, its columns in declared order.
-struct RowView<'a>(&'a [ColumnPlan], &'a [Cell]);
+pub(crate) struct RowView<'a>(pub(crate) &'a [ColumnPlan], pub(crate) &'a [Cell]);
 
 impl Serialize for RowView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -146,9 +146,19 @@ impl Replayer for JsonReplayer {
 
 impl Served {
     pub(crate) async fn new() -> Self {
+        Self::with(plan()).await
+    }
+
+    /// Serves what a resource describes.
+    pub(crate) async fn of(resource: &str) -> Self {
+        let pipelines = millrace_api::load(resource, "a.yaml").unwrap();
+        Self::with(millrace_plan::plan(&pipelines[0]).unwrap()).await
+    }
+
+    async fn with(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path().join("log"))).unwrap();
-        let plan = Arc::new(plan());
+        let plan = Arc::new(plan);
         let configs: Vec<StreamConfig> = plan
             .streams
             .iter()

@@ -58,12 +58,17 @@ impl SortKey {
             Direction::Ascending => '+',
             Direction::Descending => '-',
         };
-        Ok(Self {
-            first: Some((quote(&order.column), column(table, &order.column)?)),
-            rest,
-            label: format!("{}:{sign}{}", table.name, order.column),
-            direction: order.direction,
-        })
+        let mut rest: Vec<(String, ColumnType)> = rest;
+        let first = (quote(&order.column), column(table, &order.column)?);
+        let label = format!("{}:{sign}{}", table.name, order.column);
+        let direction = order.direction;
+        // A column of the primary key is never NULL; moved to the front it leads the key, where an
+        // index may serve the order.
+        if let Some(index) = rest.iter().position(|(name, _)| *name == first.0) {
+            rest[..=index].rotate_right(1);
+            return Ok(Self { first: None, rest, label, direction });
+        }
+        Ok(Self { first: Some(first), rest, label, direction })
     }
 
     fn columns(&self) -> impl Iterator<Item = &(String, ColumnType)> {
