@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Io = 74,
     /// It may succeed later.
     TemporaryFailure = 75,
+    /// Whoever asks may not.
+    NoPermission = 77,
     /// A file of configuration is wrong.
     Config = 78,
 }

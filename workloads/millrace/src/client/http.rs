@@ -1,7 +1,11 @@
 //! Requests to a running pipeline, and what to say when it does not answer.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::BodyExt as _;
@@ -13,8 +17,15 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper_util::rt::TokioIo;
+use millrace_simulate::send::HttpAddress;
+use millrace_simulate::send::PrepareTlsError;
+use millrace_simulate::send::client_tls;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::client::server_events::ServerEvents;
 use crate::exit::Exit;
@@ -27,15 +38,46 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ApiAddress {
     /// Address of the running pipeline, as `millrace run` prints it.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    url: HttpAddress,
+
+    /// File of certificates (PEM) to trust, such as `tls/tls.crt` in the data folder of a pipeline
+    /// with a self-signed one. Default: those of the system.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// User name, where the pipeline asks for one.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    username: Option<String>,
+
+    /// File with the user's password.
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
+
+    /// File with a bearer token, where the pipeline asks for one.
+    #[arg(long, value_name = "FILE", conflicts_with = "username")]
+    token_file: Option<PathBuf>,
 }
 
 /// What went wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
-    /// The address has another form.
-    #[error("`{0}` is not the address of a pipeline: write `http://HOST:PORT`")]
-    Address(String),
+    /// A password or token cannot be read.
+    #[error("cannot read {path}")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The pipeline asks for credentials, or for others.
+    #[error("the pipeline at {url} asks who you are: name --username and --password-file, or --token-file")]
+    Unauthorized {
+        /// The address.
+        url: String,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] PrepareTlsError),
     /// Nothing answers.
     #[error(
         "no pipeline answers at {url}: start one with `millrace run FILE`, or name its address with --url"
@@ -73,7 +115,9 @@ pub(crate) enum RequestError {
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let exit = match &error {
-            RequestError::Address(_) | RequestError::Path(_) => Exit::Usage,
+            RequestError::Path(_) => Exit::Usage,
+            RequestError::Unauthorized { .. } => Exit::NoPermission,
+            RequestError::Credentials { .. } | RequestError::Tls(_) => Exit::NoInput,
             RequestError::Refused(_) => Exit::Data,
             RequestError::Connect { .. }
             | RequestError::Exchange { .. }
@@ -86,12 +130,34 @@ impl From<RequestError> for Failure {
 /// A client of one pipeline. Each request has a connection of its own: commands make few.
 pub(crate) struct Client {
     url: String,
+    address: HttpAddress,
+    tls: Option<TlsConnector>,
+    authorization: Option<String>,
 }
 
 impl Client {
     /// A client for this address.
-    pub(crate) fn new(address: &ApiAddress) -> Self {
-        Self { url: address.url.trim_end_matches('/').to_owned() }
+    pub(crate) fn new(address: &ApiAddress) -> Result<Self, RequestError> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                .map_err(|source| RequestError::Credentials { path: path.clone(), source })
+        };
+        let authorization = match (&address.username, &address.password_file, &address.token_file) {
+            (Some(user), Some(path), _) => {
+                let pair = format!("{user}:{}", read(path)?);
+                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            }
+            (_, _, Some(path)) => Some(format!("Bearer {}", read(path)?)),
+            _ => None,
+        };
+        let tls = if address.url.tls {
+            Some(TlsConnector::from(Arc::new(client_tls(address.ca_file.as_deref())?)))
+        } else {
+            None
+        };
+        let (url, address) = (address.url.to_string(), address.url.clone());
+        Ok(Self { url, address, tls, authorization })
     }
 
     /// Asks for JSON.
@@ -143,39 +209,59 @@ impl Client {
         path: &str,
         accept: &str,
     ) -> Result<Response<Incoming>, RequestError> {
-        let authority = self
-            .url
-            .strip_prefix("http://")
-            .filter(|authority| !authority.is_empty() && !authority.contains(['/', ' ']))
-            .ok_or_else(|| RequestError::Address(self.url.clone()))?;
-        let address =
-            if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
         let connect = |source| RequestError::Connect { url: self.url.clone(), source };
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+        let target = (self.address.host.as_str(), self.address.port);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(target))
             .await
             .map_err(|_| connect(std::io::ErrorKind::TimedOut.into()))?
             .map_err(connect)?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let name = ServerName::try_from(self.address.host.clone())
+                    .map_err(|error| connect(std::io::Error::other(error)))?;
+                let handshake = tokio::time::timeout(CONNECT_TIMEOUT, tls.connect(name, stream));
+                let stream = handshake
+                    .await
+                    .map_err(|_| connect(std::io::ErrorKind::TimedOut.into()))?
+                    .map_err(connect)?;
+                Box::new(stream)
+            }
+        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| self.exchange(e))?;
         // Its errors reach the request or the body that is read from it.
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, authority)
+            .header(header::HOST, self.address.authority());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request
             .header(header::ACCEPT, accept)
             // The API changes nothing for a request that a web page could make on its own.
             .header(header::CONTENT_TYPE, "application/json")
             .body(Empty::<Bytes>::new())
             .map_err(|_| RequestError::Path(path.to_owned()))?;
-        sender.send_request(request).await.map_err(|e| self.exchange(e))
+        let response = sender.send_request(request).await.map_err(|e| self.exchange(e))?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(RequestError::Unauthorized { url: self.url.clone() });
+        }
+        Ok(response)
     }
 
     fn exchange(&self, source: hyper::Error) -> RequestError {
         RequestError::Exchange { url: self.url.clone(), source }
     }
 }
+
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// The reason in a problem document, or else the status.
 fn reason(status: StatusCode, body: &[u8]) -> String {
@@ -200,7 +286,14 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let error = Client::new(&ApiAddress { url: url.clone() }).get("/").await.unwrap_err();
+        let address = ApiAddress {
+            url: url.parse().unwrap(),
+            ca_file: None,
+            username: None,
+            password_file: None,
+            token_file: None,
+        };
+        let error = Client::new(&address).unwrap().get("/").await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(

@@ -83,15 +83,15 @@ struct RefusedAgain {
 pub(crate) async fn run(arguments: DlqArguments, output: OutputFormat) -> Outcome {
     match arguments.action {
         Action::List { stage, limit, api } => {
-            let letters = letters(&Client::new(&api), stage.as_deref(), limit).await?;
+            let letters = letters(&Client::new(&api)?, stage.as_deref(), limit).await?;
             list(&letters, output)
         }
         Action::Show { offset, api } => {
-            let letter = Client::new(&api).get(&format!("/api/v1/dead-letters/{offset}")).await?;
+            let letter = Client::new(&api)?.get(&format!("/api/v1/dead-letters/{offset}")).await?;
             show(&letter, output)
         }
         Action::Replay { offset, stage, api, .. } => {
-            let client = Client::new(&api);
+            let client = Client::new(&api)?;
             let offsets = match offset {
                 Some(offset) => vec![offset],
                 None => letters(&client, stage.as_deref(), u64::MAX)

@@ -22,7 +22,7 @@ pub(crate) struct StatusArguments {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: StatusArguments, output: OutputFormat) -> Outcome {
-    let client = Client::new(&arguments.api);
+    let client = Client::new(&arguments.api)?;
     let pipeline = client.get("/api/v1/pipeline").await?;
     let status = client.get("/api/v1/status").await?;
     match output {

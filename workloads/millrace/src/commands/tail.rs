@@ -74,7 +74,7 @@ impl FromStr for From {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: TailArguments, output: OutputFormat) -> Outcome {
-    let client = Client::new(&arguments.api);
+    let client = Client::new(&arguments.api)?;
     let mut printer = Printer { output, left: arguments.limit.unwrap_or(u64::MAX) };
     if arguments.follow {
         follow(&client, &arguments, &mut printer).await

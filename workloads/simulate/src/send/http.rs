@@ -10,10 +10,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::Rng as _;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +18,8 @@ use crate::Statistics;
 use crate::requests::DeviceRequest;
 use crate::send::HttpAddress;
 use crate::send::http_connection::HttpConnection;
+use crate::send::tls::PrepareTlsError;
+use crate::send::tls::client_tls;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
@@ -53,22 +51,6 @@ pub struct Load {
     pub retry: bool,
 }
 
-/// Why requests cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareTlsError {
-    /// The file of certificates cannot be used.
-    #[error("cannot read certificates from {file}")]
-    Certificates {
-        /// The file.
-        file: PathBuf,
-        /// Why not.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// The protocol cannot be set up.
-    #[error("cannot prepare TLS")]
-    Tls(#[from] rustls::Error),
-}
-
 /// Sends requests until there are no more, the load ends or `shutdown` is cancelled.
 ///
 /// # Errors
@@ -80,7 +62,7 @@ pub async fn load(
     statistics: &Arc<Statistics>,
     shutdown: &CancellationToken,
 ) -> Result<(), PrepareTlsError> {
-    let tls = if target.address.tls { Some(Arc::new(tls(target)?)) } else { None };
+    let tls = if target.address.tls { Some(Arc::new(client_tls(target.certificate_authority.as_deref())?)) } else { None };
     let schedule = Arc::new(Mutex::new(Schedule {
         requests: Box::new(requests),
         taken: 0,
@@ -103,26 +85,6 @@ pub async fn load(
     }
     senders.join_all().await;
     Ok(())
-}
-
-fn tls(target: &HttpTarget) -> Result<ClientConfig, PrepareTlsError> {
-    let mut roots = RootCertStore::empty();
-    match &target.certificate_authority {
-        Some(file) => {
-            let wrong = |source| PrepareTlsError::Certificates { file: file.clone(), source };
-            for certificate in CertificateDer::pem_file_iter(file).map_err(wrong)? {
-                roots.add(certificate.map_err(wrong)?)?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// The requests to come, each with the time at which it is due.

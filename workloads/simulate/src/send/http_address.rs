@@ -46,8 +46,9 @@ impl FromStr for HttpAddress {
 }
 
 impl HttpAddress {
-    /// The value of the header `Host`.
-    pub(super) fn authority(&self) -> String {
+    /// Host and port, as the header `Host` has them.
+    #[must_use]
+    pub fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
