@@ -33,6 +33,16 @@ impl StreamName {
         &self.0
     }
 
+    /// The name under which the log keeps a generation of the stream: its own for 0, and else with
+    /// `.g` and the generation behind it.
+    #[must_use]
+    pub fn at_generation(&self, generation: i32) -> Self {
+        match generation {
+            0 => self.clone(),
+            generation => Self(Arc::from(format!("{}{GENERATION}{generation}", self.0))),
+        }
+    }
+
     /// The stream of dead letters that every pipeline has.
     #[must_use]
     pub fn dead_letters() -> Self {
@@ -40,11 +50,26 @@ impl StreamName {
     }
 }
 
+/// Stands between a stream's name and its generation.
+const GENERATION: &str = ".g";
+
+/// The name in front of a generation; the length of a name is that of this part.
+fn without_generation(text: &str) -> &str {
+    match text.rsplit_once(GENERATION) {
+        Some((name, digits))
+            if (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            name
+        }
+        _ => text,
+    }
+}
+
 impl FromStr for StreamName {
     type Err = ParseNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let valid = text.len() <= MAX_NAME_LENGTH
+        let valid = without_generation(text).len() <= MAX_NAME_LENGTH
             && text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
         if valid { Ok(Self(Arc::from(text))) } else { Err(ParseNameError(text.to_owned())) }
@@ -87,5 +112,15 @@ mod tests {
         for bad in ["", "1st", "-a", "a b", "a/b", "ä", &"a".repeat(64)] {
             assert_eq!(bad.parse::<StreamName>(), Err(ParseNameError(bad.to_owned())));
         }
+    }
+
+    #[test]
+    fn a_generation_does_not_count_for_the_length_and_is_read_back() {
+        let long: StreamName = "a".repeat(63).parse().unwrap();
+        let raised = long.at_generation(12);
+        assert_eq!(raised.as_str(), format!("{}.g12", "a".repeat(63)));
+        assert_eq!(raised.as_str().parse(), Ok(raised));
+        assert_eq!(long.at_generation(0), long);
+        assert!(format!("{long}.gx").parse::<StreamName>().is_err());
     }
 }

@@ -22,6 +22,7 @@ pub use operators::RestoreStateError;
 pub use operators::TimerStays;
 pub use position::PositionError;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,9 @@ pub struct EngineOptions {
     /// Becomes `true` when nothing more is appended to ingested streams; only asked if
     /// `until_end`.
     pub input_finished: watch::Receiver<bool>,
+    /// Names of the stages whose tasks run here; none: of all. Others are then run elsewhere, or
+    /// rest.
+    pub only: Option<BTreeSet<String>>,
 }
 
 /// Makes the operator of a plan, with empty state.
@@ -90,7 +94,7 @@ impl Engine {
         options: &EngineOptions,
         shutdown: &CancellationToken,
     ) -> Self {
-        let metrics = Metrics::register(observer);
+        let metrics = observer.once(|| Metrics::register(observer));
         let stop = shutdown.child_token();
         let mut tasks = JoinSet::new();
         let mut stages_finished: Vec<watch::Receiver<bool>> = Vec::new();
@@ -108,6 +112,10 @@ impl Engine {
             let (sender, receiver) = watch::channel(false);
             stages_finished.push(receiver);
             let running = Arc::new(StageRunning::new(plan.stages[stage].partitions, sender));
+            let runs = |only: &BTreeSet<String>| only.contains(&plan.stages[stage].name);
+            if !options.only.as_ref().is_none_or(runs) {
+                continue;
+            }
             for partition in 0..plan.stages[stage].partitions {
                 let supervisor = Supervisor {
                     plan: Arc::clone(plan),

@@ -10,11 +10,13 @@ pub mod conformance;
 pub mod embedded;
 mod error;
 mod model;
+mod view;
 
 pub use embedded::EmbeddedLog;
 pub use embedded::EmbeddedLogOptions;
 pub use error::*;
 pub use model::*;
+pub use view::*;
 
 use async_trait::async_trait;
 use millrace_core::Offset;

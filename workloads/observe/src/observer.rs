@@ -1,6 +1,9 @@
 //! The register of all parts and metrics of a process.
 
+use std::any::Any;
+use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use crate::State;
 pub struct Observer {
     registry: Mutex<Registry>,
     components: Mutex<BTreeMap<ComponentId, Arc<Component>>>,
+    shared: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
 }
 
 impl Default for Observer {
@@ -25,6 +29,7 @@ impl Default for Observer {
         Self {
             registry: Mutex::new(Registry::with_prefix("millrace")),
             components: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 }
@@ -78,6 +83,17 @@ impl Observer {
     /// Registers a metric. `name` is without prefix and without `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry.lock().register(name, help, metric);
+    }
+
+    /// What a part registers once a process, though the part may start several times: the same
+    /// type again gets what was made for it first.
+    pub fn once<T: Clone + Send + 'static>(&self, make: impl FnOnce() -> T) -> T {
+        let mut shared = self.shared.lock();
+        let kept = shared.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(make()));
+        match kept.downcast_ref::<T>() {
+            Some(kept) => kept.clone(),
+            None => unreachable!("what is kept under a type is of that type"),
+        }
     }
 
     /// All metrics in the OpenMetrics text form.

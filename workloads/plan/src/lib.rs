@@ -6,10 +6,13 @@
 mod build;
 mod display;
 mod error;
+mod generations;
 pub mod model;
 pub mod program;
 pub mod schema;
 
 pub use build::plan;
 pub use error::PlanError;
+pub use generations::Generations;
+pub use generations::Raise;
 pub use model::Plan;

@@ -148,6 +148,43 @@ fn raising_a_generation_starts_everything_downstream_anew() {
 }
 
 #[test]
+fn a_raised_processor_raises_its_stage_and_all_downstream_and_nothing_else() {
+    let plan = plan(
+        "
+  processors:
+    - {name: a, from: [cars], map: .a = 1}
+    - {name: b, from: [a], map: .b = 1, key: [.team]}
+    - {name: c, from: [b], map: .c = 1, generation: 1}
+    - {name: d, from: [cars], map: .d = 1}
+  sinks:
+    - {name: out, from: [c], mqtt: {topic: out}}
+    - {name: beside, from: [d], mqtt: {topic: beside}}
+    - {name: raw, from: [cars], mqtt: {topic: raw}}
+",
+    );
+    let numbers = |plan: &millrace_plan::Plan| {
+        let generations = plan.generations();
+        let all = generations.stages.into_iter().chain(generations.sinks);
+        all.map(|(name, number)| format!("{name} {number}")).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(numbers(&plan), "a 0, c 1, beside 0, out 2, raw 0");
+    let raise = millrace_plan::Raise {
+        processors: [("c".to_owned(), 2)].into(),
+        ..millrace_plan::Raise::default()
+    };
+    assert_eq!(numbers(&plan.raised(&raise)), "a 0, c 3, beside 0, out 6, raw 0");
+    // `a` shares its stage with `d`, whose stream is made anew with it.
+    let raise = millrace_plan::Raise {
+        processors: [("a".to_owned(), 1)].into(),
+        sinks: [("raw".to_owned(), 1)].into(),
+    };
+    let raised = plan.raised(&raise);
+    let text = numbers(&raised);
+    assert!(text.starts_with("a 2, c 4,") && text.contains("beside 2"), "{text}");
+    assert!(text.ends_with("raw 1"), "{text}");
+}
+
+#[test]
 fn a_fingerprint_is_of_what_state_depends_on_and_of_nothing_else() {
     let fingerprint = |settings: &str| {
         let plan = plan(&format!(

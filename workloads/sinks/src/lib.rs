@@ -17,3 +17,4 @@ pub use message::build as message_of;
 pub use publisher::DeliverError;
 pub use publisher::Publisher;
 pub use runner::MqttSinks;
+pub use runner::group_of;

@@ -6,6 +6,7 @@ use millrace_log::Log;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
+use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,15 @@ use crate::broker::BrokerPublisher;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::reader::Reader;
+
+/// The consumer group whose offsets are a sink's positions.
+#[must_use]
+pub fn group_of(sink: &SinkPlan) -> String {
+    match sink.generation {
+        0 => format!("sink/{}", sink.name),
+        generation => format!("sink/{}/{generation}", sink.name),
+    }
+}
 
 /// The running `mqtt` sinks of a plan.
 pub struct MqttSinks {
@@ -34,7 +44,7 @@ impl MqttSinks {
         cancel: &CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
-        let metrics = Metrics::register(observer);
+        let metrics = observer.once(|| Metrics::register(observer));
         for sink in &plan.sinks {
             let SinkTarget::Mqtt(mqtt) = &sink.target else { continue };
             let publisher: Arc<dyn Publisher> = match (&mqtt.broker, endpoint) {
@@ -46,10 +56,7 @@ impl MqttSinks {
             };
             let shared = Arc::new(mqtt.clone());
             let counters = metrics.sink(&sink.name);
-            let group = match sink.generation {
-                0 => format!("sink/{}", sink.name),
-                generation => format!("sink/{}/{generation}", sink.name),
-            };
+            let group = group_of(sink);
             for name in &sink.from {
                 let Some(stream) = plan.stream(name) else {
                     warn!(message = "A sink reads an unknown stream.", sink = sink.name);

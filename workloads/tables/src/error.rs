@@ -59,6 +59,36 @@ pub enum EnsureTableError {
     },
 }
 
+/// A change of what is served that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no such generation.
+    #[error("table `{table}` has no generation {generation}")]
+    Unknown {
+        /// The table.
+        table: String,
+        /// The generation.
+        generation: i32,
+    },
+    /// What is served cannot be discarded.
+    #[error("generation {generation} of table `{table}` is served")]
+    Served {
+        /// The table.
+        table: String,
+        /// The generation.
+        generation: i32,
+    },
+    /// The database failed.
+    #[error("cannot find out or change which generation of `{name}` is served")]
+    Database {
+        /// The table, or the sink.
+        name: String,
+        /// The database's reason.
+        #[source]
+        source: DatabaseError,
+    },
+}
+
 /// A partition that could not be claimed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot claim the position of sink `{sink}`: {reason}")]

@@ -13,14 +13,26 @@ use crate::LookUp;
 use crate::LookUpError;
 use crate::Page;
 use crate::Row;
+use crate::ServeError;
 
 /// A table of a generation of its sink.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableSpec {
-    /// The sink's generation. A higher one has a table of its own, beside those of lower ones.
+    /// The sink's generation. Another one has a table of its own, beside the one that is served.
     pub generation: i32,
     /// Name, columns, primary key.
     pub plan: TablePlan,
+}
+
+/// A generation of a table, and the sink that fills it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SinkTable {
+    /// The sink.
+    pub sink: String,
+    /// The table's name.
+    pub table: String,
+    /// The generation.
+    pub generation: i32,
 }
 
 /// What a position belongs to.
@@ -50,13 +62,46 @@ pub struct SinkClaim {
 /// Everything that returns `Ok` is durable.
 #[async_trait]
 pub trait TableStore: Send + Sync + 'static {
-    /// Creates tables and adds columns, and serves these tables from now on. Never drops a table
-    /// or a column, and never narrows one: a column that is no longer declared stays, and gets no
-    /// values any more. Of several generations the last one named is served.
+    /// Creates tables and adds columns. Never drops a column, and never narrows one: a column that
+    /// is no longer declared stays, and gets no values any more. The first generation of a table
+    /// is served at once; further ones stand beside it until [`Self::serve`] is called. A table
+    /// that someone else has dropped is made anew, empty.
     ///
     /// # Errors
     /// When an existing table cannot take what is declared now, or the database cannot be written.
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError>;
+
+    /// The generation of a table that is served; none if there is no such table.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn served(&self, table: &str) -> Result<Option<i32>, ServeError>;
+
+    /// Serves these generations from now on, all at once: look-ups find either all old tables or
+    /// all new ones. Other generations of these tables go, with the positions of their sinks. What
+    /// is served already stays so, and an interrupted call can be made again.
+    ///
+    /// # Errors
+    /// When a table was not ensured, or the database cannot be written; then nothing has changed.
+    async fn serve(&self, tables: &[SinkTable]) -> Result<(), ServeError>;
+
+    /// Removes generations that are not served, with the positions of their sinks. What is not
+    /// there is passed over.
+    ///
+    /// # Errors
+    /// When one of them is served, or the database cannot be written; then nothing has changed.
+    async fn discard(&self, tables: &[SinkTable]) -> Result<(), ServeError>;
+
+    /// How far a generation of a sink has come: the next offset to read of each partition that
+    /// was claimed, in no particular order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    async fn positions(
+        &self,
+        sink: &str,
+        generation: i32,
+    ) -> Result<Vec<(StreamName, Partition, Offset)>, ServeError>;
 
     /// Takes a sink's partition over: from now on, commits under earlier claims fail. Returns the
     /// claim and the next offset to read, 0 at first.

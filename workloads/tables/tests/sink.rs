@@ -14,6 +14,7 @@ use millrace_core::EventId;
 use millrace_core::Headers;
 use millrace_core::Mark;
 use millrace_core::Offset;
+use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_log::Append;
@@ -34,8 +35,10 @@ use millrace_tables::LookUp;
 use millrace_tables::LookUpError;
 use millrace_tables::Page;
 use millrace_tables::Row;
+use millrace_tables::ServeError;
 use millrace_tables::SinkClaim;
 use millrace_tables::SinkPartition;
+use millrace_tables::SinkTable;
 use millrace_tables::TableSpec;
 use millrace_tables::TableStore;
 use millrace_tables::export;
@@ -261,6 +264,26 @@ fn take(counter: &AtomicUsize) -> bool {
 impl TableStore for Failing {
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         self.tables.ensure_tables(tables).await
+    }
+
+    async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {
+        self.tables.served(table).await
+    }
+
+    async fn serve(&self, tables: &[SinkTable]) -> Result<(), ServeError> {
+        self.tables.serve(tables).await
+    }
+
+    async fn discard(&self, tables: &[SinkTable]) -> Result<(), ServeError> {
+        self.tables.discard(tables).await
+    }
+
+    async fn positions(
+        &self,
+        sink: &str,
+        generation: i32,
+    ) -> Result<Vec<(StreamName, Partition, Offset)>, ServeError> {
+        self.tables.positions(sink, generation).await
     }
 
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {

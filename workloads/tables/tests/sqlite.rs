@@ -10,6 +10,9 @@ use conformance::rules;
 use millrace_plan::model::Keep;
 use millrace_tables::CommitError;
 use millrace_tables::OpenStoreError;
+use millrace_tables::SinkPartition;
+use millrace_tables::SinkTable;
+use millrace_tables::TableSpec;
 use millrace_tables::TableStore;
 use millrace_tables::export;
 use millrace_tables::sqlite::SqliteStore;
@@ -42,6 +45,11 @@ rules!(
     a_new_column_is_added_and_an_old_one_stays,
     what_a_table_cannot_become_is_refused_with_the_reason,
     a_raised_generation_fills_a_table_of_its_own,
+    a_switch_serves_the_new_rows_and_removes_the_old,
+    several_tables_switch_together_or_not_at_all,
+    a_generation_that_waits_can_be_discarded,
+    positions_are_told_by_generation,
+    rows_without_a_primary_key_switch_twice,
 );
 
 #[tokio::test]
@@ -124,7 +132,7 @@ async fn a_file_of_a_later_program_is_refused() {
     sqlx::raw_sql("PRAGMA user_version = 9").execute(&other).await.unwrap();
     other.close().await;
     let refused = SqliteStore::open(&file).await;
-    assert!(matches!(refused, Err(OpenStoreError::Version { found: 9, supported: 1, .. })));
+    assert!(matches!(refused, Err(OpenStoreError::Version { found: 9, supported: 2, .. })));
 }
 
 #[tokio::test]
@@ -134,4 +142,53 @@ async fn a_folder_that_does_not_exist_is_refused_with_the_file() {
     assert!(
         refused.to_string().starts_with("cannot open the tables in /nonexistent/tables.sqlite")
     );
+}
+
+#[tokio::test]
+async fn what_was_served_is_served_after_a_restart_though_its_columns_are_no_longer_declared() {
+    let (store, folder) = empty_store().await;
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    store.commit(&claim, "cars", &[conformance::car(1, Some("Ada"), 1, 1)], 0, 3).await.unwrap();
+    store.close().await;
+
+    let store = open(folder.path()).await;
+    let mut plan = fixtures::cars(Keep::Latest);
+    plan.columns.remove(1);
+    store.ensure_tables(&[TableSpec { generation: 1, plan: plan.clone() }]).await.unwrap();
+    let content = export(&store, &plan).await.unwrap();
+    assert!(content.contains("[1,\"Ada\",\"1970-01-01T00:00:00.001Z\"]"), "{content}");
+}
+
+#[tokio::test]
+async fn a_table_that_someone_dropped_is_made_anew_and_others_read_the_switched_one() {
+    let (store, folder) = empty_store().await;
+    let cars = fixtures::cars(Keep::Latest);
+    store.ensure_tables(&[conformance::spec(cars.clone())]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    let file = folder.path().join("tables.sqlite");
+    let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    sqlx::raw_sql("DROP TABLE cars").execute(&other).await.unwrap();
+    let row = conformance::car(1, None, 1, 1);
+    let refused = store.commit(&claim, "cars", std::slice::from_ref(&row), 0, 1).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+
+    // A rebuild beside the table that is gone.
+    store.ensure_tables(&[TableSpec { generation: 1, plan: cars.clone() }]).await.unwrap();
+    let raised = SinkPartition { generation: 1, ..conformance::partition() };
+    let (raised, _) = store.claim(&raised).await.unwrap();
+    store.commit(&raised, "cars", &[row], 0, 1).await.unwrap();
+    let served = SinkTable { sink: "cars".into(), table: "cars".into(), generation: 1 };
+    store.serve(&[served]).await.unwrap();
+    let (rows,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM cars").fetch_one(&other).await.unwrap();
+    assert_eq!(rows, 1);
+
+    // And a start with the table gone.
+    sqlx::raw_sql("DROP TABLE cars").execute(&other).await.unwrap();
+    other.close().await;
+    store.close().await;
+    let store = open(folder.path()).await;
+    store.ensure_tables(&[TableSpec { generation: 1, plan: cars.clone() }]).await.unwrap();
+    assert_eq!(export(&store, &cars).await.unwrap().lines().count(), 1);
 }

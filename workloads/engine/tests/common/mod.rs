@@ -263,6 +263,7 @@ pub fn options(batch: usize, until_end: bool) -> EngineOptions {
         until_end,
         batch: ReadLimit { entries: batch, bytes: 4 << 20 },
         input_finished: watch::channel(true).1,
+        only: None,
     }
 }
 

@@ -147,7 +147,7 @@ impl Live {
 
         let (_, input_finished) = watch::channel(false);
         let engine_options =
-            EngineOptions { until_end: false, batch: options.batch, input_finished };
+            EngineOptions { until_end: false, batch: options.batch, input_finished, only: None };
         let running = Engine::start(plan, log, observer, &engine_options, &engine.stop);
         engine.start("engine", running.join());
 

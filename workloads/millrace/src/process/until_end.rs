@@ -113,7 +113,7 @@ pub(crate) async fn run(
         progress.send_modify(|progress| progress.input_bytes += metadata.len());
     }
     let (input_finished, finished) = watch::channel(false);
-    let options = EngineOptions { until_end: true, batch, input_finished: finished };
+    let options = EngineOptions { until_end: true, batch, input_finished: finished, only: None };
     let Storage { plan, log, observer, tables } = storage;
     let engine = Engine::start(plan, log, observer, &options, shutdown);
     let mut sinks = JoinSet::new();

@@ -101,7 +101,7 @@ fn input(plan: &Plan, name: &StreamName) -> Option<SinkInput> {
     Some(SinkInput { stream: name.clone(), partitions: stream.partitions, order })
 }
 
-/// What all table sinks of a process share. Made once, since it registers their metrics.
+/// What all table sinks of a process share.
 #[derive(Clone)]
 pub struct SinkContext {
     log: Arc<dyn Log>,
@@ -114,7 +114,7 @@ impl SinkContext {
     /// Sinks that read this log and fill these tables.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, tables: Arc<dyn TableStore>, observer: Arc<Observer>) -> Self {
-        let metrics = SinkMetrics::register(&observer);
+        let metrics = observer.once(|| SinkMetrics::register(&observer));
         Self { log, tables, observer, metrics }
     }
 }

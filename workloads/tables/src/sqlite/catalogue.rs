@@ -5,31 +5,47 @@
 use std::collections::HashMap;
 
 use millrace_plan::model::ColumnPlan;
+use millrace_plan::model::ColumnSource;
 use millrace_plan::model::ColumnType;
 use millrace_plan::model::Keep;
+use millrace_plan::model::TablePlan;
 use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
+use tracing::warn;
 
+use super::serving;
 use super::sql;
 use crate::EnsureTableError;
 use crate::TableSpec;
 
-/// Creates the table, or extends it to what is declared now.
-pub(super) async fn ensure(writer: &SqlitePool, spec: &TableSpec) -> Result<(), EnsureTableError> {
+/// Creates the table, or extends it to what is declared now. Returns its name in the database.
+pub(super) async fn ensure(
+    writer: &SqlitePool,
+    spec: &TableSpec,
+) -> Result<String, EnsureTableError> {
     let failed = |source: sqlx::Error| EnsureTableError::Create {
         table: spec.plan.name.clone(),
         source: source.into(),
     };
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let name = sql::physical_name(spec);
+    let name = physical_name(&mut transaction, spec).await.map_err(failed)?;
     let primary_key = spec.plan.primary_key.join(",");
-    let existing: Option<(String, String)> =
+    let mut existing: Option<(String, String)> =
         sqlx::query_as(r#"SELECT "keep", "primary_key" FROM "_millrace_tables" WHERE "table" = ?"#)
             .bind(&name)
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
+    if existing.is_some() && !exists(&mut transaction, &name).await.map_err(failed)? {
+        warn!(
+            message = "A table was dropped by someone else and is made anew, empty; \
+                       `millrace rebuild` fills it from the log.",
+            table = name
+        );
+        serving::forget(&mut transaction, &name).await.map_err(failed)?;
+        existing = None;
+    }
 
     let new_columns = match existing {
         None => {
@@ -57,8 +73,85 @@ pub(super) async fn ensure(writer: &SqlitePool, spec: &TableSpec) -> Result<(), 
         }
     };
     remember(&mut transaction, spec, &name, &new_columns).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    transaction.commit().await.map_err(failed)?;
+    Ok(name)
 }
+
+/// The name that a generation has in the database. The first generation of a table is served from
+/// now on.
+async fn physical_name(
+    connection: &mut SqliteConnection,
+    spec: &TableSpec,
+) -> Result<String, sqlx::Error> {
+    let (served,): (i32,) = sqlx::query_as(
+        r#"INSERT INTO "_millrace_served" ("table", "generation") VALUES (?, ?)
+           ON CONFLICT DO UPDATE SET "generation" = "generation" RETURNING "generation""#,
+    )
+    .bind(&spec.plan.name)
+    .bind(spec.generation)
+    .fetch_one(connection)
+    .await?;
+    Ok(if served == spec.generation {
+        spec.plan.name.clone()
+    } else {
+        sql::waiting_name(&spec.plan.name, spec.generation)
+    })
+}
+
+async fn exists(connection: &mut SqliteConnection, name: &str) -> Result<bool, sqlx::Error> {
+    let found: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
+            .bind(name)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.is_some())
+}
+
+/// The table that is served under a name, as it is in the database: its plan may be gone.
+pub(super) async fn served_plan(
+    pool: &SqlitePool,
+    name: &str,
+) -> Result<Option<TablePlan>, sqlx::Error> {
+    let found: Option<(String, String)> =
+        sqlx::query_as(r#"SELECT "keep", "primary_key" FROM "_millrace_tables" WHERE "table" = ?"#)
+            .bind(name)
+            .fetch_optional(pool)
+            .await?;
+    let Some((keep, primary_key)) = found else { return Ok(None) };
+    let columns: Vec<(String, String, bool)> = sqlx::query_as(
+        r#"SELECT c."column", c."type", c."nullable"
+           FROM pragma_table_info(?1) AS i JOIN "_millrace_columns" AS c ON c."column" = i.name
+           WHERE c."table" = ?1 ORDER BY i.cid"#,
+    )
+    .bind(name)
+    .fetch_all(pool)
+    .await?;
+    let keep = [Keep::All, Keep::First, Keep::Latest]
+        .into_iter()
+        .find(|kind| keep_text(*kind) == keep)
+        .unwrap_or(Keep::All);
+    let columns = columns.into_iter().filter_map(|(name, kind, nullable)| {
+        let kind = KINDS.into_iter().find(|known| kind_text(*known) == kind)?;
+        // Where its values came from does not matter for look-ups.
+        Some(ColumnPlan { name, kind, source: ColumnSource::EventId, nullable })
+    });
+    Ok(Some(TablePlan {
+        name: name.to_owned(),
+        columns: columns.collect(),
+        primary_key: primary_key.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+        keep,
+    }))
+}
+
+const KINDS: [ColumnType; 7] = [
+    ColumnType::Text,
+    ColumnType::Integer,
+    ColumnType::Double,
+    ColumnType::Boolean,
+    ColumnType::Timestamp,
+    ColumnType::Uuid,
+    ColumnType::Json,
+];
 
 async fn create(
     connection: &mut SqliteConnection,
@@ -66,9 +159,10 @@ async fn create(
     name: &str,
     primary_key: &str,
 ) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql::create(spec))).execute(&mut *connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql::create(&spec.plan, name))).execute(&mut *connection).await?;
     if spec.plan.primary_key.is_empty() {
-        sqlx::raw_sql(AssertSqlSafe(sql::create_time_index(spec)))
+        let index = sql::create_time_index(&spec.plan.name, spec.generation, name);
+        sqlx::raw_sql(AssertSqlSafe(index))
             .execute(&mut *connection)
             .await?;
     }

@@ -7,6 +7,7 @@ mod catalogue;
 mod commit;
 mod open;
 mod select;
+mod serving;
 mod sql;
 
 use std::collections::HashMap;
@@ -15,19 +16,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
-use parking_lot::RwLock;
+use millrace_core::Partition;
+use millrace_core::StreamName;
 use sqlx::SqlitePool;
+use tokio::sync::RwLock;
 
 use crate::ClaimError;
 use crate::CommitError;
+use crate::DatabaseError;
 use crate::EnsureTableError;
 use crate::LookUp;
 use crate::LookUpError;
 use crate::OpenStoreError;
 use crate::Page;
 use crate::Row;
+use crate::ServeError;
 use crate::SinkClaim;
 use crate::SinkPartition;
+use crate::SinkTable;
 use crate::TableSpec;
 use crate::TableStore;
 use sql::Table;
@@ -36,7 +42,22 @@ use sql::Table;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
-    tables: RwLock<HashMap<String, Arc<Table>>>,
+    /// Held for reading while a table is read or written, so that a switch finds them at rest.
+    tables: RwLock<HashMap<String, Generations>>,
+}
+
+/// The generations of a table that were ensured.
+#[derive(Default)]
+struct Generations {
+    served: Option<(i32, Arc<Table>)>,
+    waiting: HashMap<i32, Arc<Table>>,
+}
+
+impl Generations {
+    fn get(&self, generation: i32) -> Option<&Arc<Table>> {
+        let served = self.served.as_ref().filter(|(served, _)| *served == generation);
+        served.map(|(_, table)| table).or_else(|| self.waiting.get(&generation))
+    }
 }
 
 impl SqliteStore {
@@ -49,8 +70,28 @@ impl SqliteStore {
         Ok(Self { writer, readers, tables: RwLock::default() })
     }
 
-    fn table(&self, name: &str) -> Option<Arc<Table>> {
-        self.tables.read().get(name).cloned()
+    /// Learns what is served under a name. A generation that is no longer declared is served as it
+    /// is in the database.
+    async fn learn(&self, spec: &TableSpec, physical: &str) -> Result<(), EnsureTableError> {
+        let name = &spec.plan.name;
+        let failed = |source: DatabaseError| EnsureTableError::Create { table: name.clone(), source };
+        let served = self.served(name).await.map_err(|error| failed(error.into()))?;
+        let mut tables = self.tables.write().await;
+        let generations = tables.entry(name.clone()).or_default();
+        let table = Arc::new(Table::new(&spec.plan, physical));
+        if served == Some(spec.generation) {
+            generations.served = Some((spec.generation, table));
+            return Ok(());
+        }
+        generations.waiting.insert(spec.generation, table);
+        if generations.served.is_none()
+            && let Some(served) = served
+            && let Some(plan) =
+                catalogue::served_plan(&self.readers, name).await.map_err(|e| failed(e.into()))?
+        {
+            generations.served = Some((served, Arc::new(Table::new(&plan, name))));
+        }
+        Ok(())
     }
 }
 
@@ -58,11 +99,47 @@ impl SqliteStore {
 impl TableStore for SqliteStore {
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         for spec in tables {
-            catalogue::ensure(&self.writer, spec).await?;
-            let table = Arc::new(Table::new(spec));
-            self.tables.write().insert(spec.plan.name.clone(), table);
+            let physical = catalogue::ensure(&self.writer, spec).await?;
+            self.learn(spec, &physical).await?;
         }
         Ok(())
+    }
+
+    async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {
+        serving::served(&self.writer, table).await
+    }
+
+    async fn serve(&self, tables: &[SinkTable]) -> Result<(), ServeError> {
+        let mut known = self.tables.write().await;
+        serving::serve(&self.writer, tables).await?;
+        for SinkTable { table, generation, .. } in tables {
+            let Some(generations) = known.get_mut(table) else { continue };
+            if let Some(waiting) = generations.waiting.remove(generation) {
+                let renamed = Arc::new(waiting.renamed(table));
+                generations.served = Some((*generation, renamed));
+            }
+            generations.waiting.clear();
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, tables: &[SinkTable]) -> Result<(), ServeError> {
+        let mut known = self.tables.write().await;
+        serving::discard(&self.writer, tables).await?;
+        for SinkTable { table, generation, .. } in tables {
+            if let Some(generations) = known.get_mut(table) {
+                generations.waiting.remove(generation);
+            }
+        }
+        Ok(())
+    }
+
+    async fn positions(
+        &self,
+        sink: &str,
+        generation: i32,
+    ) -> Result<Vec<(StreamName, Partition, Offset)>, ServeError> {
+        serving::positions(&self.readers, sink, generation).await
     }
 
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
@@ -77,13 +154,19 @@ impl TableStore for SqliteStore {
         from: Offset,
         next: Offset,
     ) -> Result<u64, CommitError> {
-        let table = self.table(table).ok_or_else(|| CommitError::UnknownTable(table.to_owned()))?;
-        commit::commit(&self.writer, claim, &table, rows, from, next).await
+        let tables = self.tables.read().await;
+        let generations = tables.get(table);
+        let table = generations
+            .and_then(|generations| generations.get(claim.partition.generation))
+            .ok_or_else(|| CommitError::UnknownTable(table.to_owned()))?;
+        commit::commit(&self.writer, claim, table, rows, from, next).await
     }
 
     async fn look_up(&self, table: &str, query: &LookUp) -> Result<Page, LookUpError> {
-        let table = self.table(table).ok_or_else(|| LookUpError::UnknownTable(table.to_owned()))?;
-        select::look_up(&self.readers, &table, query).await
+        let tables = self.tables.read().await;
+        let served = tables.get(table).and_then(|generations| generations.served.as_ref());
+        let (_, table) = served.ok_or_else(|| LookUpError::UnknownTable(table.to_owned()))?;
+        select::look_up(&self.readers, table, query).await
     }
 
     async fn close(&self) {

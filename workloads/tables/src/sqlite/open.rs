@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteSynchronous;
 use crate::OpenStoreError;
 
 /// Version of the file's format, in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Connections for look-ups. More of them wait for one another.
 const READERS: u32 = 4;
@@ -23,6 +23,7 @@ const BUSY: Duration = Duration::from_secs(2);
 /// How long a call waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
 
+/// Format 1 had no generation beside the served one, and served 0.
 const BOOKKEEPING: &str = r#"
 CREATE TABLE IF NOT EXISTS "_millrace_positions" (
     "sink" TEXT NOT NULL,
@@ -45,6 +46,12 @@ CREATE TABLE IF NOT EXISTS "_millrace_columns" (
     "nullable" INTEGER NOT NULL,
     PRIMARY KEY ("table", "column")
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS "_millrace_served" (
+    "table" TEXT NOT NULL PRIMARY KEY,
+    "generation" INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "_millrace_served" ("table", "generation")
+    SELECT "table", 0 FROM "_millrace_tables" WHERE instr("table", '@') = 0;
 "#;
 
 /// Opens or creates the file, and returns the writer and the readers.
@@ -74,7 +81,7 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool), OpenSt
     if found < FORMAT {
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         sqlx::raw_sql(BOOKKEEPING).execute(&mut *transaction).await.map_err(failed)?;
-        sqlx::raw_sql("PRAGMA user_version = 1")
+        sqlx::raw_sql("PRAGMA user_version = 2")
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;

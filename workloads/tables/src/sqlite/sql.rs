@@ -6,8 +6,7 @@ use std::sync::Arc;
 use millrace_plan::model::ColumnPlan;
 use millrace_plan::model::ColumnType;
 use millrace_plan::model::Keep;
-
-use crate::TableSpec;
+use millrace_plan::model::TablePlan;
 
 /// The hidden column that `first` and `latest` compare first.
 pub(super) const EVENT_TIME: &str = "_event_time";
@@ -27,20 +26,33 @@ pub(super) struct Table {
     pub(super) columns: Arc<[ColumnPlan]>,
     /// Names of the primary key's columns; empty where rows are known by their event id.
     pub(super) primary_key: Vec<String>,
+    keep: Keep,
     upserts: [Arc<str>; CHUNKS.len()],
 }
 
 impl Table {
-    pub(super) fn new(spec: &TableSpec) -> Self {
-        let plan = &spec.plan;
-        let quoted = quote(&physical_name(spec));
+    /// The table of a plan that has this name in the database.
+    pub(super) fn new(plan: &TablePlan, physical: &str) -> Self {
+        let quoted = quote(physical);
         Self {
-            upserts: CHUNKS.map(|rows| upsert(&quoted, spec, rows).into()),
+            upserts: CHUNKS.map(|rows| upsert(&quoted, plan, rows).into()),
             name: plan.name.clone(),
             quoted,
             columns: plan.columns.clone().into(),
             primary_key: plan.primary_key.clone(),
+            keep: plan.keep,
         }
+    }
+
+    /// The same table under another name in the database.
+    pub(super) fn renamed(&self, physical: &str) -> Self {
+        let plan = TablePlan {
+            name: self.name.clone(),
+            columns: self.columns.to_vec(),
+            primary_key: self.primary_key.clone(),
+            keep: self.keep,
+        };
+        Self::new(&plan, physical)
     }
 
     /// Cuts rows into chunks, each with the statement that writes it.
@@ -62,12 +74,11 @@ impl Table {
     }
 }
 
-/// The name in the database: declared names have no `@`, so generations cannot collide.
-pub(super) fn physical_name(spec: &TableSpec) -> String {
-    match spec.generation {
-        0 => spec.plan.name.clone(),
-        generation => format!("{}@{generation}", spec.plan.name),
-    }
+/// The name in the database of a generation that is not served; the served one has the table's own
+/// name, so that whoever reads the file finds it. Declared names have no `@`, so generations
+/// cannot collide.
+pub(super) fn waiting_name(table: &str, generation: i32) -> String {
+    format!("{table}@{generation}")
 }
 
 /// An identifier in SQL.
@@ -86,9 +97,8 @@ pub(super) fn sql_type(kind: ColumnType) -> &'static str {
 
 /// The statement that creates a table. Only key columns are NOT NULL in the database, so that a
 /// column can become nullable later; the others are checked before rows get here.
-pub(super) fn create(spec: &TableSpec) -> String {
-    let plan = &spec.plan;
-    let quoted = quote(&physical_name(spec));
+pub(super) fn create(plan: &TablePlan, physical: &str) -> String {
+    let quoted = quote(physical);
     let mut sql = format!("CREATE TABLE {quoted} (");
     for column in &plan.columns {
         let constraint = if plan.primary_key.contains(&column.name) { " NOT NULL" } else { "" };
@@ -97,33 +107,32 @@ pub(super) fn create(spec: &TableSpec) -> String {
     let _ = write!(
         sql,
         "\"{EVENT_TIME}\" INTEGER NOT NULL, \"{EVENT_ID}\" BLOB NOT NULL, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
-        key(spec)
+        key(plan)
     );
     sql
 }
 
-/// The statement that lets rows without a primary key be read in order of time.
-pub(super) fn create_time_index(spec: &TableSpec) -> String {
-    let name = physical_name(spec);
+/// The statement that lets rows without a primary key be read in order of time. The index keeps
+/// its name when the table gets another one, so that name has to be a generation's own.
+pub(super) fn create_time_index(table: &str, generation: i32, physical: &str) -> String {
     format!(
-        "CREATE INDEX {} ON {} (\"{EVENT_TIME}\")",
-        quote(&format!("{name}:time")),
-        quote(&name)
+        "CREATE INDEX IF NOT EXISTS {} ON {} (\"{EVENT_TIME}\")",
+        quote(&format!("{}:time", waiting_name(table, generation))),
+        quote(physical)
     )
 }
 
-fn key(spec: &TableSpec) -> String {
-    if spec.plan.primary_key.is_empty() {
+fn key(plan: &TablePlan) -> String {
+    if plan.primary_key.is_empty() {
         quote(EVENT_ID)
     } else {
-        list(spec.plan.primary_key.iter().map(String::as_str))
+        list(plan.primary_key.iter().map(String::as_str))
     }
 }
 
 /// The statement that writes a number of rows.
-fn upsert(quoted: &str, spec: &TableSpec, rows: usize) -> String {
-    let names: Vec<&str> = spec
-        .plan
+fn upsert(quoted: &str, plan: &TablePlan, rows: usize) -> String {
+    let names: Vec<&str> = plan
         .columns
         .iter()
         .map(|column| column.name.as_str())
@@ -134,12 +143,12 @@ fn upsert(quoted: &str, spec: &TableSpec, rows: usize) -> String {
         "INSERT INTO {quoted} AS old ({}) VALUES {} ON CONFLICT ({}) DO ",
         list(names.iter().copied()),
         vec![values.as_str(); rows].join(", "),
-        key(spec)
+        key(plan)
     );
     // With a primary key, `all` keeps the first of two different events of one key: which one
     // stays must not depend on which one came first.
-    let comparison = match spec.plan.keep {
-        Keep::All if spec.plan.primary_key.is_empty() => {
+    let comparison = match plan.keep {
+        Keep::All if plan.primary_key.is_empty() => {
             sql.push_str("NOTHING");
             return sql;
         }
@@ -149,7 +158,7 @@ fn upsert(quoted: &str, spec: &TableSpec, rows: usize) -> String {
     sql.push_str("UPDATE SET ");
     let changed: Vec<String> = names
         .iter()
-        .filter(|name| !spec.plan.primary_key.iter().any(|key| key == *name))
+        .filter(|name| !plan.primary_key.iter().any(|key| key == *name))
         .map(|name| format!("{0} = excluded.{0}", quote(name)))
         .collect();
     let _ = write!(

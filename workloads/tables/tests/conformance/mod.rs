@@ -13,8 +13,10 @@ use millrace_tables::LookUp;
 use millrace_tables::LookUpError;
 use millrace_tables::Order;
 use millrace_tables::Row;
+use millrace_tables::ServeError;
 use millrace_tables::SinkClaim;
 use millrace_tables::SinkPartition;
+use millrace_tables::SinkTable;
 use millrace_tables::TableSpec;
 use millrace_tables::TableStore;
 use millrace_tables::TimeRange;
@@ -328,14 +330,106 @@ pub(crate) async fn what_a_table_cannot_become_is_refused_with_the_reason(store:
     assert_eq!(reason(|plan| plan.keep = Keep::First).await, "it keeps `latest`, not `first`");
 }
 
-pub(crate) async fn a_raised_generation_fills_a_table_of_its_own(store: &dyn TableStore) {
+fn generation(generation: i32, keep: Keep) -> TableSpec {
+    TableSpec { generation, plan: cars(keep) }
+}
+
+fn sink_table(generation: i32) -> SinkTable {
+    SinkTable { sink: "cars".into(), table: "cars".into(), generation }
+}
+
+const EMPTY: &str = "[\"car\",\"driver\",\"seen\"]\n";
+
+/// Fills generation 0 with car 1, and generation 1 beside it with cars 7 and 8.
+async fn with_a_raised_generation(store: &dyn TableStore) -> SinkClaim {
     let claim = claimed(store, Keep::Latest).await;
     store.commit(&claim, "cars", &[car(1, None, 10, 1)], 0, 1).await.unwrap();
-    let next = TableSpec { generation: 1, plan: cars(Keep::First) };
-    store.ensure_tables(&[next]).await.unwrap();
-    assert_eq!(content(store, Keep::First).await, "[\"car\",\"driver\",\"seen\"]\n");
-    store.ensure_tables(&[spec(cars(Keep::Latest))]).await.unwrap();
+    store.ensure_tables(&[generation(1, Keep::First)]).await.unwrap();
+    let raised = SinkPartition { generation: 1, ..partition() };
+    let (raised, next) = store.claim(&raised).await.unwrap();
+    assert_eq!(next, 0);
+    let rows = [car(7, None, 1, 1), car(8, None, 2, 2)];
+    store.commit(&raised, "cars", &rows, 0, 2).await.unwrap();
+    claim
+}
+
+pub(crate) async fn a_raised_generation_fills_a_table_of_its_own(store: &dyn TableStore) {
+    let claim = with_a_raised_generation(store).await;
+    assert_eq!(store.served("cars").await.unwrap(), Some(0));
+    store.commit(&claim, "cars", &[car(2, None, 11, 2)], 1, 2).await.unwrap();
+    let content = content(store, Keep::Latest).await;
+    assert!(content.contains("[1,null,") && content.contains("[2,null,"), "{content}");
+    assert!(!content.contains("[7,null,"), "{content}");
+}
+
+pub(crate) async fn a_switch_serves_the_new_rows_and_removes_the_old(store: &dyn TableStore) {
+    let old = with_a_raised_generation(store).await;
+    for _ in 0..2 {
+        store.serve(&[sink_table(1)]).await.unwrap();
+        assert_eq!(store.served("cars").await.unwrap(), Some(1));
+        let content = content(store, Keep::First).await;
+        assert!(content.contains("[7,null,") && content.contains("[8,null,"), "{content}");
+        assert!(!content.contains("[1,null,"), "{content}");
+    }
+    assert_eq!(store.positions("cars", 0).await.unwrap(), []);
+    let late = store.commit(&old, "cars", &[car(3, None, 1, 1)], 1, 2).await;
+    assert!(late.is_err(), "the old table is gone");
+    // The new one is filled on.
+    let raised = SinkPartition { generation: 1, ..partition() };
+    let (raised, next) = store.claim(&raised).await.unwrap();
+    store.commit(&raised, "cars", &[car(9, None, 3, 3)], next, 3).await.unwrap();
+    assert!(content(store, Keep::First).await.contains("[9,null,"));
+}
+
+pub(crate) async fn several_tables_switch_together_or_not_at_all(store: &dyn TableStore) {
+    with_a_raised_generation(store).await;
+    let unknown = SinkTable { sink: "x".into(), table: "boats".into(), generation: 4 };
+    let refused = store.serve(&[sink_table(1), unknown]).await;
+    assert!(
+        matches!(&refused, Err(ServeError::Unknown { table, generation: 4 }) if table == "boats"),
+        "{refused:?}"
+    );
+    assert_eq!(store.served("cars").await.unwrap(), Some(0));
     assert!(content(store, Keep::Latest).await.contains("[1,null,"));
+}
+
+pub(crate) async fn a_generation_that_waits_can_be_discarded(store: &dyn TableStore) {
+    with_a_raised_generation(store).await;
+    for _ in 0..2 {
+        store.discard(&[sink_table(1)]).await.unwrap();
+        assert_eq!(store.positions("cars", 1).await.unwrap(), []);
+    }
+    let served = store.discard(&[sink_table(0)]).await;
+    assert!(matches!(served, Err(ServeError::Served { generation: 0, .. })), "{served:?}");
+    store.ensure_tables(&[generation(1, Keep::First)]).await.unwrap();
+    store.serve(&[sink_table(1)]).await.unwrap();
+    assert_eq!(content(store, Keep::First).await, EMPTY);
+}
+
+pub(crate) async fn positions_are_told_by_generation(store: &dyn TableStore) {
+    with_a_raised_generation(store).await;
+    assert_eq!(
+        store.positions("cars", 0).await.unwrap(),
+        [("coordinates".parse().unwrap(), 3, 1)]
+    );
+    assert_eq!(
+        store.positions("cars", 1).await.unwrap(),
+        [("coordinates".parse().unwrap(), 3, 2)]
+    );
+    assert_eq!(store.positions("boats", 0).await.unwrap(), []);
+    assert_eq!(store.served("boats").await.unwrap(), None);
+}
+
+pub(crate) async fn rows_without_a_primary_key_switch_twice(store: &dyn TableStore) {
+    let plan = TablePlan { primary_key: Vec::new(), ..cars(Keep::All) };
+    for generation in 0..3 {
+        store.ensure_tables(&[TableSpec { generation, plan: plan.clone() }]).await.unwrap();
+        let part = SinkPartition { generation, ..partition() };
+        let (claim, _) = store.claim(&part).await.unwrap();
+        store.commit(&claim, "cars", &[car(1, None, 1, 1)], 0, 1).await.unwrap();
+        store.serve(&[sink_table(generation)]).await.unwrap();
+        assert_eq!(export(store, &plan).await.unwrap().lines().count(), 2);
+    }
 }
 
 fn row_driver(row: &Row) -> Option<&str> {
