@@ -217,6 +217,12 @@ impl Program {
         self.compiled.final_type_info().result.kind().is_bytes()
     }
 
+    /// Whether the last expression may be a string.
+    #[must_use]
+    pub fn may_return_text(&self) -> bool {
+        self.compiled.final_type_info().result.kind().contains_bytes()
+    }
+
     /// Whether the program may change the field at `path`, by writing it or what it is in.
     #[must_use]
     pub fn assigns(&self, path: &FieldPath) -> bool {
