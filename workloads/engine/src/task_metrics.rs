@@ -105,6 +105,7 @@ impl TaskMetrics {
             let reason = match reason {
                 Counted::Filtered => "filtered",
                 Counted::Duplicate => "duplicate",
+                Counted::Forgotten => "forgotten",
                 Counted::SkippedWindow => "skippedWindow",
             };
             let labels =

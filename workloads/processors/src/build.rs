@@ -4,12 +4,17 @@ use millrace_plan::model::Operation;
 use millrace_plan::model::OperatorPlan;
 
 use crate::Operator;
+use crate::alert::Alert;
+use crate::dedupe::Dedupe;
+use crate::enrich::Enrich;
+use crate::geofence::Geofence;
 use crate::laps::Laps;
 use crate::motion::Motion;
 use crate::program::Filter;
 use crate::program::Map;
 use crate::rank::Rank;
 use crate::rekey::Rekey;
+use crate::window;
 
 /// Makes the operator of a plan, with empty state.
 ///
@@ -23,12 +28,12 @@ pub fn build(plan: &OperatorPlan) -> Box<dyn Operator> {
         Operation::Motion(settings) => Box::new(Motion::new(settings.clone())),
         Operation::Rank(settings) => Box::new(Rank::new(settings.clone())),
         Operation::Laps(settings) => Box::new(Laps::new(settings.clone())),
-        Operation::Window(_)
-        | Operation::WindowPartial(_)
-        | Operation::WindowCombine { .. }
-        | Operation::Geofence(_)
-        | Operation::Dedupe(_)
-        | Operation::Enrich(_)
-        | Operation::Alert(_) => unimplemented!("operators that are being written"),
+        Operation::Geofence(settings) => Box::new(Geofence::new(settings.clone())),
+        Operation::Dedupe(settings) => Box::new(Dedupe::new(settings.clone())),
+        Operation::Enrich(settings) => Box::new(Enrich::new(settings.clone())),
+        Operation::Alert(settings) => Box::new(Alert::new(settings.clone())),
+        Operation::Window(settings) => window::window(settings),
+        Operation::WindowPartial(settings) => window::partial(settings),
+        Operation::WindowCombine { window, field } => window::combine(window, field),
     }
 }

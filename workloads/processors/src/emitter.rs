@@ -45,8 +45,10 @@ impl From<&Event> for Cause {
 pub enum Counted {
     /// Dropped by a filter or by `abort`.
     Filtered,
-    /// The same or an earlier time than the entity's last.
+    /// The same or an earlier time than the entity's last, or a value that was there before.
     Duplicate,
+    /// A value that was given up, while it could still come again, to make room for another one.
+    Forgotten,
     /// A window without events, between two with some, that is one too many to be reported.
     SkippedWindow,
 }

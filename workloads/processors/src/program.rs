@@ -11,7 +11,8 @@ use crate::Counted;
 use crate::Emitter;
 use crate::Operator;
 
-/// Replaces each event by what the program leaves in `.`.
+/// Replaces each event by what the program leaves in `.`; an array is an event for each item, and
+/// an empty one drops the event.
 pub(crate) struct Map {
     program: Program,
 }
@@ -25,10 +26,27 @@ impl Map {
 impl Operator for Map {
     fn process(&mut self, event: &Event, out: &mut Emitter<'_>) {
         match self.program.transform(event) {
+            Evaluation::Done { event: Value::Array(items), .. } => emit_each(event, items, out),
             Evaluation::Done { event: value, .. } => out.emit(&Cause::from(event), value),
             Evaluation::Aborted => out.count(Counted::Filtered),
             Evaluation::Failed(message) => out.refuse(event, message),
         }
+    }
+}
+
+fn emit_each(event: &Event, items: Vec<Value>, out: &mut Emitter<'_>) {
+    if items.is_empty() {
+        return out.count(Counted::Filtered);
+    }
+    let no_object = items.iter().enumerate().find(|(_, item)| !matches!(item, Value::Object(_)));
+    if let Some((index, item)) = no_object {
+        let kind = item.kind_str();
+        let reason = format!("item {index} of the program's array is of type {kind}, no object");
+        return out.refuse(event, reason);
+    }
+    let cause = Cause::from(event);
+    for item in items {
+        out.emit(&cause, item);
     }
 }
 

@@ -1,12 +1,15 @@
 //! State that is damaged is refused or does no harm: whatever bytes an operator is given to start
 //! from, it never panics, neither at once nor with the events that follow.
 
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
 mod common;
 
 use std::time::Duration;
 
 use common::Committed;
 use common::Task;
+use common::fences;
 use common::keyed;
 use common::laps;
 use common::motion;
@@ -14,18 +17,49 @@ use common::path;
 use common::plan;
 use common::rank;
 use millrace_core::Event;
+use millrace_plan::model::AlertSettings;
+use millrace_plan::model::DedupeSettings;
+use millrace_plan::model::EnrichSettings;
 use millrace_plan::model::LapRule;
 use millrace_plan::model::LapsSettings;
+use millrace_plan::model::Missing;
 use millrace_plan::model::MotionSettings;
 use millrace_plan::model::Operation;
+use millrace_plan::program::Place;
+use millrace_plan::program::Program;
 use millrace_processors::RestoreError;
 use millrace_processors::build;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 
-fn operations() -> [Operation; 4] {
-    [
+fn operations() -> Vec<Operation> {
+    let dedupe = |by: Option<&str>| {
+        let within = Duration::from_secs(4);
+        Operation::Dedupe(DedupeSettings { by: by.map(path), within, max_keys: 4 })
+    };
+    let enrich = |with: &str| {
+        Operation::Enrich(EnrichSettings {
+            with: with.to_owned(),
+            field: "value".to_owned(),
+            missing: Missing::DeadLetter,
+            max_age: None,
+            max_keys: 1,
+        })
+    };
+    vec![
+        Operation::Geofence(fences()),
+        dedupe(Some(".carIndex")),
+        dedupe(None),
+        enrich("coordinates"),
+        enrich("values"),
+        Operation::Alert(AlertSettings {
+            when: Program::compile(".carIndex != 1", Place::Pipeline).unwrap(),
+            by: vec![path(".carIndex")],
+            hold: Duration::from_secs(3),
+            until: Duration::ZERO,
+            max_entities: 3,
+        }),
         Operation::Motion(MotionSettings { max_speed: Some(250.0), ..motion() }),
         Operation::Rank(rank(Duration::from_secs(1))),
         Operation::Laps(laps(150.0, Duration::from_millis(700))),
@@ -124,6 +158,20 @@ fn apply(entries: &mut Vec<(Vec<u8>, Vec<u8>)>, damage: &Damage) {
 fn undamaged_state_is_taken() {
     for operation in operations() {
         assert!(start(&operation, &stored(&operation)).is_ok());
+    }
+}
+
+#[test]
+fn an_entity_in_fences_that_are_not_there_is_refused() {
+    let operation = Operation::Geofence(fences());
+    let (key, value) = stored(&operation).remove(0);
+    for fences in [&[3][..], &[1, 0], &[0, 0], &[]] {
+        let mut damaged = vec![value[0], u8::try_from(fences.len()).unwrap()];
+        damaged.extend_from_slice(fences);
+        assert!(matches!(
+            start(&operation, &[(key.clone(), damaged)]),
+            Err(RestoreError::Inconsistent(_))
+        ));
     }
 }
 

@@ -57,6 +57,25 @@ fn a_map_that_fails_refuses_the_event_as_it_came_with_the_message() {
 }
 
 #[test]
+fn a_map_that_leaves_an_array_makes_an_event_of_each_item() {
+    let mut task = Task::of(map(". = .items"));
+    let many = event(5, &json!({"items": [{"a": 1}, {"a": 2}]}));
+    task.run(std::slice::from_ref(&many));
+    assert_eq!(task.values(), [json!({"a": 1}), json!({"a": 2})]);
+    let ids = [0, 1].map(|nth| EventId::of_output("p", 0, b"race", 5, many.id, nth));
+    assert_eq!([task.outputs[0].id, task.outputs[1].id], ids);
+}
+
+#[test]
+fn an_empty_array_drops_the_event_and_one_with_anything_but_objects_is_refused_whole() {
+    let mut task = Task::of(map(". = .items"));
+    task.run(&[event(0, &json!({"items": []})), event(1, &json!({"items": [{"a": 1}, "b"]}))]);
+    assert_eq!(task.counted, [Counted::Filtered]);
+    assert_eq!(task.reasons(), ["item 1 of the program's array is of type string, no object"]);
+    assert!(task.outputs.is_empty());
+}
+
+#[test]
 fn a_filter_keeps_events_unchanged_and_counts_the_others() {
     let mut task = Task::new(Operation::Filter(program(".a == 1")));
     let kept = event(0, &json!({"a": 1, "b": [1.5]}));

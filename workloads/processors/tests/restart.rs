@@ -1,6 +1,8 @@
 //! A task that is cut between two event times and goes on elsewhere from its committed state
 //! gives what an undisturbed one gives.
 
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
 mod common;
 
 use std::time::Duration;
@@ -8,17 +10,25 @@ use std::time::Duration;
 use common::Committed;
 use common::Task;
 use common::content;
+use common::fences;
 use common::keyed;
 use common::laps;
 use common::motion;
 use common::path;
 use common::rank;
 use millrace_core::Event;
+use millrace_plan::model::AlertSettings;
+use millrace_plan::model::DedupeSettings;
+use millrace_plan::model::EnrichSettings;
+use millrace_plan::model::GeofenceSettings;
 use millrace_plan::model::LapRule;
 use millrace_plan::model::LapsSettings;
+use millrace_plan::model::Missing;
 use millrace_plan::model::MotionSettings;
 use millrace_plan::model::Operation;
 use millrace_plan::model::RankSettings;
+use millrace_plan::program::Place;
+use millrace_plan::program::Program;
 use millrace_processors::RestoreError;
 use millrace_processors::build;
 use proptest::prelude::*;
@@ -39,14 +49,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
                 *total += step;
                 let lat = if jump == 0 { 10.0 } else { *total };
                 let name = if car < 3 { json!(car) } else { json!(format!("car {car}")) };
-                keyed(
+                let event = keyed(
                     ["a", "b"][race],
                     time,
                     &json!({
                         "race": race, "carIndex": name, "totalDistance": *total * 100_000.0,
                         "location": {"lat": lat, "long": (lat * 1e5).sin() / 1e4},
                     }),
-                )
+                );
+                Event { stream: if car < 3 { "cars" } else { "values" }.into(), ..event }
             })
             .collect();
         events.sort_by(|a, b| (a.time, &a.key, a.id).cmp(&(b.time, &b.key, b.id)));
@@ -54,8 +65,34 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-fn operations() -> [Operation; 5] {
-    [
+fn operations() -> Vec<Operation> {
+    let dedupe = |by: Option<&str>, max_keys| {
+        let within = Duration::from_secs(4);
+        Operation::Dedupe(DedupeSettings { by: by.map(path), within, max_keys })
+    };
+    vec![
+        Operation::Geofence(GeofenceSettings { max_entities: 6, ..fences() }),
+        dedupe(Some(".carIndex"), 100),
+        dedupe(Some(".carIndex"), 3),
+        dedupe(None, 5),
+        Operation::Enrich(EnrichSettings {
+            with: "values".to_owned(),
+            field: "value".to_owned(),
+            missing: Missing::DeadLetter,
+            max_age: Some(Duration::from_secs(2)),
+            max_keys: 1,
+        }),
+        Operation::Alert(AlertSettings {
+            when: Program::compile(
+                "(.totalDistance % 400 ?? 0.0) > 100.0 ?? false",
+                Place::Pipeline,
+            )
+            .unwrap(),
+            by: vec![path(".carIndex")],
+            hold: Duration::from_secs(1),
+            until: Duration::from_millis(500),
+            max_entities: 3,
+        }),
         Operation::Motion(MotionSettings { max_speed: Some(1500.0), ..motion() }),
         Operation::Motion(MotionSettings { max_entities: 4, ..motion() }),
         Operation::Rank(RankSettings { max_entities: 4, ..rank(Duration::from_secs(1)) }),

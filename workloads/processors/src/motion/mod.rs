@@ -5,7 +5,6 @@
 //! names. At an entity's first event all but `totalDistance` (0) are null; `heading` is null also
 //! where the entity did not move.
 
-mod geodesy;
 mod track;
 
 use millrace_core::Event;

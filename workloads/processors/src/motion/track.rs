@@ -4,8 +4,8 @@ use millrace_plan::model::MotionSettings;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::geodesy::step;
 use crate::field::Position;
+use crate::geodesy::step;
 
 /// So many refused events in a row that agree are believed: the entity is where they say.
 const AGREEING_REJECTIONS: u8 = 5;

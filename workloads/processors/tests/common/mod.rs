@@ -12,7 +12,10 @@ use millrace_core::EventId;
 use millrace_core::FieldPath;
 use millrace_core::Headers;
 use millrace_core::Value;
+use millrace_plan::model::Area;
 use millrace_plan::model::DistanceModel;
+use millrace_plan::model::Fence;
+use millrace_plan::model::GeofenceSettings;
 use millrace_plan::model::LapRule;
 use millrace_plan::model::LapsSettings;
 use millrace_plan::model::MotionSettings;
@@ -113,6 +116,61 @@ impl Task {
         outputs[before..].to_vec()
     }
 
+    /// When the operator wants to be called.
+    pub(crate) fn next_timer(&self) -> Option<i64> {
+        self.operator.next_timer()
+    }
+
+    /// Runs one event time as the engine does: the timer if it is due, the events of that time,
+    /// and its end.
+    pub(crate) fn at(&mut self, time: i64, events: &[Event]) {
+        let Self { plan, processor, operator, outputs, refusals, counted } = self;
+        let mut refused = Vec::new();
+        let mut count = |reason, number| counted.extend((0..number).map(|_| reason));
+        let mut out = Emitter::new(
+            processor,
+            plan.generation,
+            &plan.key,
+            outputs,
+            &mut refused,
+            &mut count,
+        );
+        if operator.next_timer().is_some_and(|timer| timer <= time) {
+            operator.on_timer(time, &mut out);
+            assert!(operator.next_timer().is_none_or(|timer| timer > time), "the timer stays");
+        }
+        for event in events {
+            operator.process(event, &mut out);
+        }
+        operator.end_of_time(time, &mut out);
+        refusals.extend(refused.into_iter().map(|refusal| (refusal.event, refusal.reason)));
+    }
+
+    /// Runs events that are sorted by time, and all timers. After each event time for which `cut`
+    /// says so, another task goes on from the committed state; what was made until then is kept.
+    pub(crate) fn drive(mut self, events: &[Event], mut cut: impl FnMut() -> bool) -> Self {
+        let mut state = Committed::new();
+        let mut rest = events;
+        while let Some(time) = self.next_timer().into_iter().chain(rest.first().map(|e| e.time)).min()
+        {
+            let frame = rest.iter().take_while(|event| event.time == time).count();
+            let (frame, after) = rest.split_at(frame);
+            self.at(time, frame);
+            rest = after;
+            if cut() {
+                self.commit(&mut state);
+                let mut next = self.restored(&state);
+                assert_eq!(next.state_entries(), self.state_entries());
+                assert_eq!(next.next_timer(), self.next_timer());
+                next.outputs = std::mem::take(&mut self.outputs);
+                next.refusals = std::mem::take(&mut self.refusals);
+                next.counted = std::mem::take(&mut self.counted);
+                self = next;
+            }
+        }
+        self
+    }
+
     /// Runs events that are sorted by time.
     pub(crate) fn run(&mut self, events: &[Event]) {
         for frame in events.chunk_by(|a, b| a.time == b.time) {
@@ -202,6 +260,31 @@ pub(crate) fn motion() -> MotionSettings {
         speed_unit: SpeedUnit::MilesPerHour,
         max_speed: None,
         distance: DistanceModel::Haversine,
+        max_entities: 1000,
+    }
+}
+
+/// Two squares that overlap between 1 and 2 degrees east, and a circle at 10.
+pub(crate) fn fences() -> GeofenceSettings {
+    let square = |name: &str, west: f64, east: f64| Fence {
+        name: name.to_owned(),
+        area: Area::Polygon(vec![(0.0, west), (0.0, east), (1.0, east), (1.0, west)]),
+    };
+    GeofenceSettings {
+        entity: path(".carIndex"),
+        latitude: path(".location.lat"),
+        longitude: path(".location.long"),
+        fences: vec![
+            square("west", 0.0, 2.0),
+            square("east", 1.0, 3.0),
+            Fence {
+                name: "circle".to_owned(),
+                area: Area::Circle { center: (0.0, 10.0), radius: 1_111.949_267 },
+            },
+        ],
+        enter: true,
+        leave: true,
+        inside: true,
         max_entities: 1000,
     }
 }

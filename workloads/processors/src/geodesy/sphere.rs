@@ -9,20 +9,23 @@ const RADIUS_METRES: f64 = 6_371_000.0;
 
 /// The way between two positions.
 pub(super) fn haversine(from: Position, to: Position) -> Step {
-    let from_latitude = from.latitude.to_radians();
-    let to_latitude = to.latitude.to_radians();
-    let longitude = (to.longitude - from.longitude).to_radians();
-    let (from_sin, from_cos) = libm::sincos(from_latitude);
-    let (to_sin, to_cos) = libm::sincos(to_latitude);
-    let half_latitude = libm::sin((to_latitude - from_latitude) / 2.0);
-    let half_longitude = libm::sin(longitude / 2.0);
-    let a = half_latitude * half_latitude + from_cos * to_cos * half_longitude * half_longitude;
-    // Between antipodes rounding can lead out of the domain of the arc sine.
-    let metres = 2.0 * RADIUS_METRES * libm::asin(libm::sqrt(a.min(1.0)));
-    let (longitude_sin, longitude_cos) = libm::sincos(longitude);
+    let (from_sin, from_cos) = libm::sincos(from.latitude.to_radians());
+    let (to_sin, to_cos) = libm::sincos(to.latitude.to_radians());
+    let (longitude_sin, longitude_cos) = libm::sincos((to.longitude - from.longitude).to_radians());
     let east = longitude_sin * to_cos;
     let north = from_cos * to_sin - from_sin * to_cos * longitude_cos;
-    Step { metres, heading: compass(libm::atan2(east, north).to_degrees()) }
+    Step { metres: metres(from, to), heading: compass(libm::atan2(east, north).to_degrees()) }
+}
+
+/// The distance between two positions in metres.
+pub(super) fn metres(from: Position, to: Position) -> f64 {
+    let (from_latitude, to_latitude) = (from.latitude.to_radians(), to.latitude.to_radians());
+    let half_latitude = libm::sin((to_latitude - from_latitude) / 2.0);
+    let half_longitude = libm::sin((to.longitude - from.longitude).to_radians() / 2.0);
+    let cosines = libm::cos(from_latitude) * libm::cos(to_latitude);
+    let a = half_latitude * half_latitude + cosines * half_longitude * half_longitude;
+    // Between antipodes rounding can lead out of the domain of the arc sine.
+    2.0 * RADIUS_METRES * libm::asin(libm::sqrt(a.min(1.0)))
 }
 
 #[cfg(test)]

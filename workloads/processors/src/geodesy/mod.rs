@@ -12,20 +12,25 @@ use crate::field::Position;
 
 /// The way from one position to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Length in metres.
-    pub(super) metres: f64,
+    pub(crate) metres: f64,
     /// Direction at its start, clockwise from north, in degrees from 0 up to but not including
     /// 360. Means nothing where the length is 0.
-    pub(super) heading: f64,
+    pub(crate) heading: f64,
 }
 
 /// The way between two positions.
-pub(super) fn step(model: DistanceModel, from: Position, to: Position) -> Step {
+pub(crate) fn step(model: DistanceModel, from: Position, to: Position) -> Step {
     match model {
         DistanceModel::Haversine => sphere::haversine(from, to),
         DistanceModel::Wgs84 => ellipsoid::geodesic(from, to),
     }
+}
+
+/// The haversine distance between two positions in metres.
+pub(crate) fn haversine_metres(from: Position, to: Position) -> f64 {
+    sphere::metres(from, to)
 }
 
 /// An angle of -180 to 180 degrees as one of 0 to 360.
