@@ -48,6 +48,34 @@ impl FieldPath {
         }
     }
 
+    /// Puts a value at this path, and objects and lists around it where there are none: what has
+    /// another form is replaced, lists are filled up with null.
+    pub fn set(&self, root: &mut Value, value: Value) {
+        let mut place = root;
+        for segment in &self.segments {
+            place = match segment {
+                Segment::Field(name) => {
+                    if !matches!(place, Value::Object(_)) {
+                        *place = Value::Object(std::collections::BTreeMap::new());
+                    }
+                    let Value::Object(fields) = place else { return };
+                    fields.entry(name.as_str().into()).or_insert(Value::Null)
+                }
+                Segment::Index(index) => {
+                    if !matches!(place, Value::Array(_)) {
+                        *place = Value::Array(Vec::new());
+                    }
+                    let Value::Array(items) = place else { return };
+                    if items.len() <= *index {
+                        items.resize(index + 1, Value::Null);
+                    }
+                    &mut items[*index]
+                }
+            };
+        }
+        *place = value;
+    }
+
     /// The name of the last field: `lat` of `.location.lat`; empty for `.`.
     #[must_use]
     pub fn leaf(&self) -> &str {
@@ -55,6 +83,22 @@ impl FieldPath {
             Some(Segment::Field(name)) => name,
             _ => "",
         }
+    }
+
+    /// The path as a JSON Pointer (RFC 6901): `/location/lat` of `.location.lat`; empty for `.`.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        for segment in &self.segments {
+            pointer.push('/');
+            match segment {
+                Segment::Field(name) => {
+                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                }
+                Segment::Index(index) => pointer.push_str(&index.to_string()),
+            }
+        }
+        pointer
     }
 
     /// The path as it was written.
@@ -124,6 +168,26 @@ mod tests {
         assert_eq!(number(".a.\"b c\"[1].d"), Some(2.5));
         assert_eq!(number(".a.\"b c\"[2].d"), None);
         assert_eq!(number(".a"), None);
+    }
+
+    #[test]
+    fn a_path_can_be_told_as_a_json_pointer() {
+        let pointer = |path: &str| path.parse::<FieldPath>().unwrap().pointer();
+        assert_eq!(pointer(".location.lat"), "/location/lat");
+        assert_eq!(pointer(r#".wheels[0]."a/b~c""#), "/wheels/0/a~1b~0c");
+        assert_eq!(pointer("."), "");
+    }
+
+    #[test]
+    fn a_value_is_put_where_its_path_says() {
+        let mut event: Value = serde_json::from_str(r#"{"a": {"b": 1}, "c": 2}"#).unwrap();
+        for (path, number) in [(".a.d", 3), (".c[1].e", 4), (".f", 5)] {
+            path.parse::<FieldPath>().unwrap().set(&mut event, Value::Integer(number));
+        }
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"a":{"b":1,"d":3},"c":[null,{"e":4}],"f":5}"#
+        );
     }
 
     #[test]

@@ -1,0 +1,171 @@
+//! Measures `window` on one thread, without engine and log, and prints a line of JSON for each case.
+//!
+//! Events are parsed before the clock runs; each case takes a million of them, in order, at
+//! 100,000 events a second of event time, and counts everything that the engine would call the
+//! operator for: timers, ends of event times, and the changes of state once a second of event time.
+//!
+//! `cargo run --release -p millrace-processors --example window_bench`
+
+#![allow(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use millrace_core::Event;
+use millrace_core::EventId;
+use millrace_core::FieldPath;
+use millrace_core::Headers;
+use millrace_plan::model::Aggregate;
+use millrace_plan::model::AggregateKind;
+use millrace_plan::model::Operation;
+use millrace_plan::model::OperatorPlan;
+use millrace_plan::model::WindowSettings;
+use millrace_plan::model::WindowSpan;
+use millrace_processors::Emitter;
+use millrace_processors::Operator;
+use millrace_processors::build;
+use serde_json::json;
+
+const EVENTS: u32 = 1_000_000;
+
+/// Events of one event time.
+const FRAME: u32 = 1000;
+
+/// Event time from one of them to the next, in milliseconds.
+const STEP: u32 = 10;
+
+/// Event time between two commits, in milliseconds.
+const COMMIT: i64 = 1000;
+
+fn main() {
+    let tumbling = WindowSpan::Aligned { size: 10_000, every: 10_000, offset: 0 };
+    let hopping = WindowSpan::Aligned { size: 60_000, every: 1000, offset: 0 };
+    let session =
+        WindowSpan::Session { gap: Duration::from_secs(2), longest: Duration::from_secs(3600) };
+    for groups in [1000, 100_000] {
+        let events = events(groups);
+        for (what, span) in
+            [("tumbling 10 s", tumbling), ("hopping 60 x 1 s", hopping), ("session 2 s", session)]
+        {
+            let (spent, reports) = measure(&Operation::Window(settings(span)), &events);
+            let seconds = spent.as_secs_f64();
+            println!(
+                "{}",
+                json!({
+                    "what": format!("window, {what}, {groups} groups, one thread"),
+                    "perSecond": (f64::from(EVENTS) / seconds).round(),
+                    "cpuSeconds": seconds,
+                    "events": EVENTS,
+                    "reports": reports,
+                })
+            );
+        }
+    }
+}
+
+fn settings(span: WindowSpan) -> WindowSettings {
+    let of = || path(".cpu");
+    let compute = [
+        ("count", AggregateKind::Count),
+        ("sum", AggregateKind::Sum(of())),
+        ("min", AggregateKind::Min(of())),
+        ("max", AggregateKind::Max(of())),
+        ("mean", AggregateKind::Mean(of())),
+        ("p95", AggregateKind::Quantile { of: of(), q: 0.95 }),
+    ];
+    WindowSettings {
+        span,
+        by: vec![path(".deviceId")],
+        compute: compute.map(|(name, kind)| Aggregate { name: name.into(), kind }).into(),
+        empty_windows: 360,
+        max_groups: 1_000_000,
+    }
+}
+
+/// Time in the operator, and the number of its outputs.
+fn measure(operation: &Operation, events: &[Event]) -> (Duration, usize) {
+    let mut operator = build(&OperatorPlan {
+        name: "bench".into(),
+        generation: 0,
+        inputs: Vec::new(),
+        operation: operation.clone(),
+        key: Vec::new(),
+        output: None,
+        output_partitions: 1,
+        fingerprint: String::new(),
+    });
+    let name: Arc<str> = "bench".into();
+    let mut outputs = Vec::new();
+    let mut reports = 0;
+    let mut commit = 0;
+    let started = Instant::now();
+    for frame in events.chunk_by(|a, b| a.time == b.time) {
+        let time = frame[0].time;
+        while let Some(timer) = operator.next_timer().filter(|timer| *timer < time) {
+            step(&mut *operator, &name, timer, &[], &mut outputs);
+        }
+        step(&mut *operator, &name, time, frame, &mut outputs);
+        if time >= commit {
+            commit = time + COMMIT;
+            operator.take_changes(&mut |key, value| {
+                black_box((key, value));
+            });
+            reports += outputs.len();
+            outputs.clear();
+        }
+    }
+    (started.elapsed(), reports + outputs.len())
+}
+
+/// One event time, as the engine has it.
+fn step(
+    operator: &mut dyn Operator,
+    name: &Arc<str>,
+    time: i64,
+    events: &[Event],
+    outputs: &mut Vec<Event>,
+) {
+    let mut refusals = Vec::new();
+    let mut count = |_, _| {};
+    let mut out = Emitter::new(name, 0, &[], outputs, &mut refusals, &mut count);
+    if operator.next_timer().is_some_and(|timer| timer <= time) {
+        operator.on_timer(time, &mut out);
+    }
+    for event in events {
+        operator.process(event, &mut out);
+    }
+    operator.end_of_time(time, &mut out);
+    assert!(refusals.is_empty(), "no event is refused");
+}
+
+/// Events of so many devices in an order that is always the same, with 400 different numbers.
+fn events(groups: u32) -> Vec<Event> {
+    let headers = Arc::new(Headers::default());
+    let stream: Arc<str> = "cpu".into();
+    (0..EVENTS)
+        .map(|number| {
+            let mixed = number.wrapping_mul(2_654_435_761) >> 7;
+            let device = format!("device-{:06}", mixed % groups);
+            let time = i64::from(number / FRAME * STEP);
+            let value = json!({
+                "timestamp": time, "deviceId": device, "clientVersion": "v1.2.3",
+                "cpu": f64::from(mixed % 997 % 400) / 4.0,
+            });
+            Event {
+                stream: Arc::clone(&stream),
+                id: EventId::of_content("bench", &number.to_be_bytes(), b""),
+                key: device.into(),
+                time,
+                ingest_time: time,
+                headers: Arc::clone(&headers),
+                value: value.into(),
+            }
+        })
+        .collect()
+}
+
+fn path(text: &str) -> FieldPath {
+    text.parse().expect("the paths above are valid")
+}
