@@ -15,6 +15,8 @@ mod address;
 mod archiver;
 mod cells;
 mod columns;
+#[cfg(test)]
+mod deaths;
 mod error;
 mod fields;
 mod files;

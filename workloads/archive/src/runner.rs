@@ -49,7 +49,7 @@ impl ArchiveSinks {
         cancel: &CancellationToken,
     ) -> Result<Self, StartArchiveError> {
         store::choose_tls();
-        let metrics = Metrics::register(observer);
+        let metrics = observer.once(|| Metrics::register(observer));
         let folders = Arc::new(folders.clone());
         let mut archivers = Vec::new();
         for sink in &plan.sinks {

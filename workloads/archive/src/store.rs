@@ -231,6 +231,13 @@ fn make_folder(folder: &FilePath) -> Result<(), UseStoreError> {
         .map_err(|source| UseStoreError::Folder { folder: folder.to_owned(), source })
 }
 
+/// What a store's error is about.
+enum Reason {
+    Missing,
+    Refused,
+    Other,
+}
+
 /// What a store's error means, and what to do.
 pub(crate) fn refused(sink: &ArchiveSink, error: &Error) -> UseStoreError {
     let url = &sink.url;
@@ -238,15 +245,24 @@ pub(crate) fn refused(sink: &ArchiveSink, error: &Error) -> UseStoreError {
         Some(name) => format!("the Secret `{name}`"),
         None => "the identity of this machine or pod".to_owned(),
     };
-    // The sources are in the texts of these errors already.
+    let text = with_causes(error);
+    // Lists are refused without a kind of their own, by the status alone.
+    let says = |status| text.contains(status);
     let reason = match error {
-        Error::NotFound { .. } => {
-            format!("{url} is not there: make the bucket, or change `url`: {error}")
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Reason::Refused,
+        Error::NotFound { .. } => Reason::Missing,
+        _ if says("401 Unauthorized") || says("403 Forbidden") => Reason::Refused,
+        _ if says("404 Not Found") => Reason::Missing,
+        _ => Reason::Other,
+    };
+    let reason = match reason {
+        Reason::Missing => {
+            format!("{url} is not there: make the bucket, or change `url`: {text}")
         }
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => format!(
-            "{url} refuses {credentials}: check its keys, and that it may list and write there: {error}"
+        Reason::Refused => format!(
+            "{url} refuses {credentials}: check its keys, and that it may list and write there: {text}"
         ),
-        error => format!("{url} cannot be used: {}", with_causes(error)),
+        Reason::Other => format!("{url} cannot be used: {text}"),
     };
     UseStoreError::Refused(reason)
 }

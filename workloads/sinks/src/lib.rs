@@ -1,15 +1,19 @@
-//! Where results go over MQTT: records of the log become messages, at least once and in the
-//! order of each partition.
+//! Where results go over MQTT and HTTP: records of the log become messages and requests, at least
+//! once and in order.
 //!
 //! [`MqttSinks`] runs every `mqtt` sink of a plan, to the subscribers of our own endpoint or to an
-//! external broker. Tables are written elsewhere.
+//! external broker; [`WebhookSinks`] runs every `webhook` sink. Tables and files are written
+//! elsewhere.
 
 mod broker;
 mod message;
 mod metrics;
+mod position;
 mod publisher;
 mod reader;
+mod refused;
 mod runner;
+mod webhook;
 
 pub use broker::BrokerPublisher;
 pub use message::BuildError;
@@ -18,3 +22,6 @@ pub use publisher::DeliverError;
 pub use publisher::Publisher;
 pub use runner::MqttSinks;
 pub use runner::group_of;
+pub use webhook::ReadSecretError;
+pub use webhook::StartWebhookError;
+pub use webhook::WebhookSinks;
