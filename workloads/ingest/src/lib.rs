@@ -5,8 +5,8 @@
 //! Nothing here computes with events or delivers results.
 
 mod acceptor;
-mod idle;
 pub mod http;
+mod idle;
 pub mod mqtt;
 mod recorded;
 mod topics;

@@ -1,14 +1,21 @@
-//! Recorded input: lines of `{"topic": …, "payload": …}` fed through a way in, in their order.
+//! Recorded input: lines fed through a way in, in their order.
+//!
+//! A line is `{"topic": …, "payload": …}` for a way in over MQTT. For one over HTTP or WebSocket it
+//! is `{"payload": …}` with the JSON of one event, which a way in that takes no body leaves out, and
+//! may have `"path"` (with its query; needed where the path has parameters), `"headers"` (an object
+//! of texts), `"user"` and `"id"` (the event's, instead of one made now).
 //!
 //! Lines are appended in batches, so that many share one fsync; each is validated as if it had
 //! come in now.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
+use millrace_core::EventId;
 use millrace_log::AppendError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,6 +29,8 @@ use crate::acceptor::Acceptor;
 use crate::acceptor::Incoming;
 use crate::acceptor::Prepared;
 use crate::acceptor::Route;
+use crate::acceptor::WrittenHead;
+use crate::acceptor::prepare_event;
 
 /// Most lines of one append.
 const BATCH_LINES: usize = 1000;
@@ -39,7 +48,7 @@ pub struct FeedProgress {
     pub lines: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Lines that became dead letters.
+    /// Lines that were refused: dead letters, where their way in keeps them.
     pub refused: u64,
 }
 
@@ -74,12 +83,22 @@ pub enum FeedError {
     #[error("line {0} has more than 33554432 bytes")]
     TooLong(u64),
     /// A line is not of the expected form.
-    #[error("line {line} is not `{{\"topic\": …, \"payload\": …}}`")]
+    #[error("line {line} is not `{expected}`")]
     Form {
         /// The line, from 1.
         line: u64,
+        /// What is expected.
+        expected: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,
+    },
+    /// A line names a request that cannot be made.
+    #[error("line {line}: {wrong}")]
+    Request {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        wrong: String,
     },
     /// The log does not accept.
     #[error("cannot store the input")]
@@ -87,10 +106,21 @@ pub enum FeedError {
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct MessageLine<'a> {
     topic: String,
     #[serde(borrow)]
     payload: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct RequestLine<'a> {
+    path: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    user: Option<String>,
+    id: Option<EventId>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
 }
 
 /// Feeds a file of recorded messages through a way in; calls `progress` after each batch.
@@ -151,7 +181,7 @@ pub async fn feed_reader(
             acceptor.store_all(&mut batch).await.map_err(FeedError::Append)?;
             for prepared in batch.drain(..) {
                 // The offsets of recorded lines interest nobody.
-                done.refused += u64::from(prepared.finish(0, 0).is_err());
+                done.refused += u64::from(prepared.finish(0, None).is_err());
             }
             batch_bytes = 0;
             progress(done);
@@ -163,13 +193,24 @@ pub async fn feed_reader(
 }
 
 fn prepare<'a>(route: &'a Route, line: &[u8], number: u64) -> Result<Prepared<'a>, FeedError> {
-    let line: Line<'_> =
-        serde_json::from_slice(line).map_err(|source| FeedError::Form { line: number, source })?;
+    let bytes = |payload: &RawValue| Bytes::copy_from_slice(payload.get().as_bytes());
+    let form = |expected| move |source| FeedError::Form { line: number, expected, source };
+    if route.takes_requests() {
+        let line: RequestLine<'_> = serde_json::from_slice(line)
+            .map_err(form(r#"{"path": …, "headers": {…}, "payload": …}"#))?;
+        let payload = line.payload.map(bytes);
+        let head =
+            WrittenHead { path: line.path, headers: line.headers, user: line.user, id: line.id };
+        return prepare_event(route, head, payload, now_millis())
+            .map_err(|wrong| FeedError::Request { line: number, wrong });
+    }
+    let line: MessageLine<'_> =
+        serde_json::from_slice(line).map_err(form(r#"{"topic": …, "payload": …}"#))?;
     let incoming = Incoming {
         topic: &line.topic,
         client_id: None,
         user: None,
-        body: Bytes::copy_from_slice(line.payload.get().as_bytes()),
+        body: bytes(line.payload),
         arrival: now_millis(),
     };
     Ok(Acceptor::prepare(route, &incoming))

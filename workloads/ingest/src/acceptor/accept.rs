@@ -11,6 +11,7 @@ use millrace_core::DeadLetter;
 use millrace_core::EventId;
 use millrace_core::Offset;
 use millrace_core::Partition;
+use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_log::Append;
 use millrace_log::AppendError;
@@ -21,15 +22,17 @@ use millrace_plan::Plan;
 use millrace_plan::model::StreamOrigin;
 
 use crate::acceptor::metrics::Metrics;
+use crate::acceptor::metrics::Protocol;
 use crate::acceptor::metrics::RouteMetrics;
 use crate::acceptor::refusal::Refusal;
 use crate::acceptor::refusal::RefusalKind;
+use crate::acceptor::replay;
 use crate::acceptor::route::Decision;
 use crate::acceptor::route::Incoming;
 use crate::acceptor::route::Route;
 
 /// Stage of dead letters whose topic no way in takes.
-const UNROUTED_STAGE: &str = "ingest";
+pub(super) const UNROUTED_STAGE: &str = "ingest";
 
 /// The partition that takes all dead letters.
 const DEAD_LETTERS_PARTITION: Partition = 0;
@@ -67,33 +70,20 @@ pub enum Accepted {
 /// A message that is no record.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// It is invalid, and is now a durable dead letter. The caller may confirm that.
+    /// It is invalid, and is now a durable dead letter where its way in keeps them. The caller may
+    /// confirm that.
     #[error("{reason}")]
     Invalid {
         /// What was wrong, coarsely.
         kind: RefusalKind,
         /// What was wrong, for a person.
         reason: String,
-        /// Offset of the dead letter.
-        offset: Offset,
+        /// Offset of the dead letter; none where its way in keeps none.
+        offset: Option<Offset>,
     },
     /// The log does not accept at present. Nothing is stored; the caller must not confirm.
     #[error("cannot store the message")]
     Unavailable(#[source] AppendError),
-}
-
-/// A dead letter that could not be fed in again.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// It was not refused at ingest.
-    #[error("dead letters of `{0}` cannot be fed in again: they were no incoming messages")]
-    Stage(String),
-    /// Its way in is not part of the pipeline any more.
-    #[error("the pipeline has no way in `{0}` any more")]
-    UnknownRoute(String),
-    /// It was refused again, or the log does not accept.
-    #[error(transparent)]
-    Refused(#[from] Refused),
 }
 
 /// What a message became, before it is durable.
@@ -104,7 +94,8 @@ pub(crate) struct Prepared<'a> {
     metrics: &'a RouteMetrics,
 }
 
-enum Outcome {
+/// What a message became, coarsely.
+pub(super) enum Outcome {
     Stored(EventId),
     Dropped,
     Invalid(RefusalKind, String),
@@ -122,12 +113,12 @@ impl Acceptor {
                 let stream = plan.stream(&ingest.to)?;
                 let StreamOrigin::Ingested(ingested) = &stream.origin else { return None };
                 let ingested = Arc::new(ingested.clone());
-                let counters = metrics.route(&ingest.name);
+                let counters = metrics.route(&ingest.name, Protocol::of(&ingest.source));
                 Some(Arc::new(Route::new(ingest, ingested, stream.partitions, counters)))
             })
             .collect();
         let by_name = routes.iter().map(|r| (r.name().to_owned(), Arc::clone(r))).collect();
-        let unrouted = metrics.route("");
+        let unrouted = metrics.route("", Protocol::Mqtt);
         Self { shared: Arc::new(Shared { routes, by_name, log, metrics, unrouted }) }
     }
 
@@ -169,30 +160,6 @@ impl Acceptor {
         self.store(Self::prepare(route, incoming)).await
     }
 
-    /// Feeds the original bytes of a dead letter through its way in again, as of now.
-    ///
-    /// # Errors
-    /// When it was not refused at ingest, its way in is gone, or it is refused again (which
-    /// makes another dead letter).
-    pub async fn replay(&self, letter: &DeadLetter, now: i64) -> Result<Accepted, ReplayError> {
-        let incoming = Incoming {
-            topic: &letter.context,
-            client_id: None,
-            user: None,
-            body: letter.original.clone(),
-            arrival: now,
-        };
-        if letter.stage == UNROUTED_STAGE {
-            return Ok(self.accept(&incoming).await?);
-        }
-        let name = letter
-            .stage
-            .strip_prefix("ingest/")
-            .ok_or_else(|| ReplayError::Stage(letter.stage.clone()))?;
-        let route = self.route(name).ok_or_else(|| ReplayError::UnknownRoute(name.to_owned()))?;
-        Ok(self.accept_on(route, &incoming).await?)
-    }
-
     fn prepare_by_topic(&self, incoming: &Incoming<'_>) -> Prepared<'_> {
         match self.listener(incoming.topic) {
             Some(route) => Self::prepare(route, incoming),
@@ -206,39 +173,38 @@ impl Acceptor {
     }
 
     pub(crate) fn prepare<'a>(route: &'a Route, incoming: &Incoming<'_>) -> Prepared<'a> {
+        if route.takes_requests() {
+            return replay::prepare_incoming(route, incoming);
+        }
         match route.decide(incoming) {
-            Ok(Decision::Event(partition, record)) => Prepared {
-                outcome: Outcome::Stored(record.id),
-                metrics: &route.metrics,
-                entry: Some(Append {
-                    stream: route.stream().clone(),
-                    partition,
-                    entry: Entry::Record(record),
-                }),
-            },
-            Ok(Decision::Dropped) => {
-                Prepared { entry: None, outcome: Outcome::Dropped, metrics: &route.metrics }
-            }
+            Ok(Decision::Event(partition, record)) => Prepared::stored(route, partition, record),
+            Ok(Decision::Dropped) => Prepared::without_entry(route, Outcome::Dropped),
             Err(refusal) => refused(route.stage(), &route.metrics, incoming, &refusal),
         }
     }
 
-    async fn store(&self, mut prepared: Prepared<'_>) -> Result<Accepted, Refused> {
-        let Some(entry) = prepared.entry.take() else { return prepared.finish(0, 0) };
+    pub(super) async fn store(&self, mut prepared: Prepared<'_>) -> Result<Accepted, Refused> {
+        let Some(entry) = prepared.entry.take() else { return prepared.finish(0, None) };
         let partition = entry.partition;
         let bytes = body_length(&entry);
-        let begun = Instant::now();
-        match self.shared.log.append(vec![entry]).await {
+        match self.append(vec![entry]).await {
             Ok(offsets) => {
-                self.shared.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
                 prepared.metrics.bytes.inc_by(bytes);
-                prepared.finish(partition, offsets.first().copied().unwrap_or_default())
+                prepared.finish(partition, offsets.first().copied())
             }
             Err(error) => {
                 prepared.metrics.unavailable.inc();
                 Err(Refused::Unavailable(error))
             }
         }
+    }
+
+    /// Appends entries at once, all or none.
+    pub(crate) async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
+        let begun = Instant::now();
+        let offsets = self.shared.log.append(entries).await?;
+        self.shared.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+        Ok(offsets)
     }
 
     /// Appends many prepared messages at once, in their order.
@@ -251,13 +217,40 @@ impl Acceptor {
     }
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
+    /// A record of the route's stream.
+    pub(super) fn stored(route: &'a Route, partition: Partition, record: Record) -> Self {
+        Self {
+            outcome: Outcome::Stored(record.id),
+            metrics: &route.metrics,
+            entry: Some(record_entry(route, partition, record)),
+        }
+    }
+
+    /// What leaves nothing in the log.
+    pub(super) const fn without_entry(route: &'a Route, outcome: Outcome) -> Self {
+        Self { entry: None, outcome, metrics: &route.metrics }
+    }
+
+    /// A dead letter of a route.
+    pub(super) fn dead_letter(route: &'a Route, kind: RefusalKind, letter: DeadLetter) -> Self {
+        Self {
+            outcome: Outcome::Invalid(kind, letter.reason.clone()),
+            metrics: &route.metrics,
+            entry: Some(dead_letter_entry(letter)),
+        }
+    }
+
     /// Counts a message that has become durable (or needs not), and says what it became.
-    pub(crate) fn finish(self, partition: Partition, offset: Offset) -> Result<Accepted, Refused> {
+    pub(crate) fn finish(
+        self,
+        partition: Partition,
+        offset: Option<Offset>,
+    ) -> Result<Accepted, Refused> {
         match self.outcome {
             Outcome::Stored(id) => {
                 self.metrics.stored.inc();
-                Ok(Accepted::Stored { id, partition, offset })
+                Ok(Accepted::Stored { id, partition, offset: offset.unwrap_or_default() })
             }
             Outcome::Dropped => {
                 self.metrics.dropped.inc();
@@ -290,13 +283,23 @@ fn refused<'a>(
         original: incoming.body.clone(),
     };
     Prepared {
-        entry: Some(Append {
-            stream: StreamName::dead_letters(),
-            partition: DEAD_LETTERS_PARTITION,
-            entry: Entry::Record(letter.into_record()),
-        }),
+        entry: Some(dead_letter_entry(letter)),
         outcome: Outcome::Invalid(refusal.kind(), reason),
         metrics,
+    }
+}
+
+/// An event as the log takes it.
+pub(crate) fn record_entry(route: &Route, partition: Partition, record: Record) -> Append {
+    Append { stream: route.stream().clone(), partition, entry: Entry::Record(record) }
+}
+
+/// A dead letter as the log takes it.
+pub(crate) fn dead_letter_entry(letter: DeadLetter) -> Append {
+    Append {
+        stream: StreamName::dead_letters(),
+        partition: DEAD_LETTERS_PARTITION,
+        entry: Entry::Record(letter.into_record()),
     }
 }
 

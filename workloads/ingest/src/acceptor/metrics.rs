@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use millrace_observe::Observer;
+use millrace_plan::model::IngestSource;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -24,9 +25,34 @@ struct ResultLabels {
 /// All metrics of what comes in.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    received: Family<ResultLabels, Counter>,
-    bytes: Family<RouteLabels, Counter>,
+    mqtt: Received,
+    http: Received,
     pub(crate) append_seconds: Histogram,
+}
+
+/// What came in by one protocol.
+#[derive(Debug, Clone, Default)]
+struct Received {
+    events: Family<ResultLabels, Counter>,
+    bytes: Family<RouteLabels, Counter>,
+}
+
+/// The protocol of a way in, as metrics tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// MQTT.
+    Mqtt,
+    /// HTTP and WebSocket.
+    Http,
+}
+
+impl Protocol {
+    pub(crate) const fn of(source: &IngestSource) -> Self {
+        match source {
+            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => Self::Mqtt,
+            IngestSource::Http(_) | IngestSource::WebSocket(_) => Self::Http,
+        }
+    }
 }
 
 /// The metrics of one way in, looked up once.
@@ -43,8 +69,8 @@ pub(crate) struct RouteMetrics {
 impl Metrics {
     pub(crate) fn register(observer: &Observer) -> Self {
         let metrics = Self {
-            received: Family::default(),
-            bytes: Family::default(),
+            mqtt: Received::default(),
+            http: Received::default(),
             // 0.1 ms to 1.6 s: an fsync takes about 0.4 ms, a stalled disk seconds.
             append_seconds: Histogram::new([
                 0.000_1, 0.000_4, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.4, 1.6,
@@ -53,12 +79,22 @@ impl Metrics {
         observer.register(
             "mqtt_messages_received",
             "Messages by way in and by what became of them",
-            metrics.received.clone(),
+            metrics.mqtt.events.clone(),
         );
         observer.register(
             "mqtt_received_bytes",
             "Bytes of message bodies by way in",
-            metrics.bytes.clone(),
+            metrics.mqtt.bytes.clone(),
+        );
+        observer.register(
+            "http_events_received",
+            "Events over HTTP and WebSocket by way in and by what became of them",
+            metrics.http.events.clone(),
+        );
+        observer.register(
+            "http_received_bytes",
+            "Bytes of stored events over HTTP and WebSocket by way in",
+            metrics.http.bytes.clone(),
         );
         observer.register(
             "ingest_append_seconds",
@@ -68,15 +104,19 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn route(&self, name: &str) -> RouteMetrics {
+    pub(crate) fn route(&self, name: &str, protocol: Protocol) -> RouteMetrics {
+        let received = match protocol {
+            Protocol::Mqtt => &self.mqtt,
+            Protocol::Http => &self.http,
+        };
         let result = |result| {
             let labels = ResultLabels { route: name.to_owned(), result };
-            self.received.get_or_create(&labels).clone()
+            received.events.get_or_create(&labels).clone()
         };
         RouteMetrics {
             labels: Arc::from(name),
-            received: self.received.clone(),
-            bytes: self.bytes.get_or_create(&RouteLabels { route: name.to_owned() }).clone(),
+            received: received.events.clone(),
+            bytes: received.bytes.get_or_create(&RouteLabels { route: name.to_owned() }).clone(),
             stored: result("stored"),
             dropped: result("dropped"),
             unavailable: result("unavailable"),

@@ -1,7 +1,10 @@
 //! Why a message is no event: the reason for a person, and its kind for protocols and metrics.
 
+use std::fmt;
+
 use millrace_core::key::KeyError;
 use millrace_core::time::EventTimeError;
+use millrace_plan::schema::Violation;
 
 /// What was wrong with a message, coarsely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +23,10 @@ pub enum RefusalKind {
     Key,
     /// No way in takes the topic.
     NoRoute,
+    /// The request lacks what its way in needs: a header, or a readable path.
+    Request,
+    /// The body is not the form that it says to be, or holds a file.
+    Form,
 }
 
 impl RefusalKind {
@@ -33,6 +40,8 @@ impl RefusalKind {
             Self::EventTime => "eventTime",
             Self::Key => "key",
             Self::NoRoute => "noRoute",
+            Self::Request => "request",
+            Self::Form => "form",
         }
     }
 }
@@ -46,14 +55,16 @@ pub(crate) enum Refusal {
     MappedTooLarge { size: usize, limit: usize },
     #[error("the message is not JSON: {0}")]
     NotJson(serde_json::Error),
+    #[error("the body is not an array of events")]
+    NotArray,
     #[error("the event is not a JSON object")]
     NotObject,
     #[error("the mapping failed: {0}")]
     Map(String),
     #[error("the mapped event cannot be written as JSON: {0}")]
     Write(serde_json::Error),
-    #[error("the event does not match the schema of stream `{stream}`: {violations}")]
-    Schema { stream: String, violations: String },
+    #[error("the event does not match the schema of stream `{stream}`: {}", Joined(.violations))]
+    Schema { stream: String, violations: Vec<Violation> },
     #[error(transparent)]
     EventTime(#[from] EventTimeError),
     #[error("the event time {time} is more than {limit} ms ahead of its arrival at {arrival}")]
@@ -66,18 +77,59 @@ pub(crate) enum Refusal {
     Id(KeyError),
     #[error("no way in takes the topic `{0}`")]
     NoRoute(String),
+    #[error("{0}")]
+    Request(String),
+    #[error("the body is not UTF-8 at line {line} column {column}")]
+    NotUtf8 { line: usize, column: usize },
+    #[error("the body is not JSON: {what} at line {line} column {column}")]
+    Malformed { what: String, line: usize, column: usize },
+    #[error("the form cannot be read: {0}")]
+    Form(String),
+    #[error("the field `{0}` is a file; only texts are taken")]
+    File(String),
+}
+
+/// Violations in one line.
+struct Joined<'a>(&'a [Violation]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{violation}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Refusal {
     pub(crate) const fn kind(&self) -> RefusalKind {
         match self {
             Self::TooLarge { .. } | Self::MappedTooLarge { .. } => RefusalKind::TooLarge,
-            Self::NotJson(_) | Self::NotObject => RefusalKind::NotJson,
+            Self::NotJson(_)
+            | Self::NotUtf8 { .. }
+            | Self::Malformed { .. }
+            | Self::NotArray
+            | Self::NotObject => RefusalKind::NotJson,
             Self::Map(_) | Self::Write(_) => RefusalKind::Map,
             Self::Schema { .. } => RefusalKind::Schema,
             Self::EventTime(_) | Self::Ahead { .. } | Self::Behind { .. } => RefusalKind::EventTime,
             Self::Key(_) | Self::Id(_) => RefusalKind::Key,
             Self::NoRoute(_) => RefusalKind::NoRoute,
+            Self::Request(_) => RefusalKind::Request,
+            Self::Form(_) | Self::File(_) => RefusalKind::Form,
         }
+    }
+
+    /// Whether the bytes cannot be read at all, whatever they should say.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::NotJson(_)
+                | Self::NotUtf8 { .. }
+                | Self::Malformed { .. }
+                | Self::Form(_)
+                | Self::Request(_)
+        )
     }
 }

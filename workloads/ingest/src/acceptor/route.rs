@@ -1,7 +1,6 @@
 //! One way in: what a message becomes. Decides everything by the message and its arrival time,
 //! and does no I/O.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,11 +10,8 @@ use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::Value;
-use millrace_core::key::key_of;
 use millrace_core::key::partition_of;
 use millrace_core::record::MAX_VALUE_BYTES;
-use millrace_core::time::event_time;
-use millrace_core::time::rfc3339;
 use millrace_plan::model::IngestPlan;
 use millrace_plan::model::IngestSource;
 use millrace_plan::model::IngestedStream;
@@ -23,14 +19,17 @@ use millrace_plan::program::Evaluation;
 use millrace_plan::program::Program;
 use millrace_plan::program::context_of_message;
 
+use crate::acceptor::check::Checked;
 use crate::acceptor::metrics::RouteMetrics;
 use crate::acceptor::refusal::Refusal;
+use crate::acceptor::request::RequestRules;
 use crate::topics;
 
 /// A message as it came in.
 #[derive(Debug, Clone)]
 pub struct Incoming<'a> {
-    /// The topic it was published on.
+    /// The topic it was published on; for a way in over HTTP or WebSocket the path of the request,
+    /// with its query.
     pub topic: &'a str,
     /// The client that published it.
     pub client_id: Option<&'a str>,
@@ -48,11 +47,12 @@ pub struct Route {
     name: String,
     stage: String,
     filters: Vec<String>,
-    stream: StreamName,
+    pub(super) stream: StreamName,
     partitions: Partition,
-    ingested: Arc<IngestedStream>,
-    map: Option<Program>,
+    pub(super) ingested: Arc<IngestedStream>,
+    pub(super) map: Option<Program>,
     max_body_bytes: usize,
+    pub(super) rules: Option<RequestRules>,
     pub(crate) metrics: RouteMetrics,
 }
 
@@ -85,6 +85,7 @@ impl Route {
             ingested,
             map: plan.map.clone(),
             max_body_bytes: plan.max_body_bytes,
+            rules: RequestRules::of(plan),
             metrics,
         }
     }
@@ -107,6 +108,12 @@ impl Route {
         &self.stream
     }
 
+    /// Largest body, in bytes.
+    #[must_use]
+    pub const fn max_body_bytes(&self) -> usize {
+        self.max_body_bytes
+    }
+
     /// Whether it takes messages that clients publish to our own endpoint on this topic.
     #[must_use]
     pub fn listens_on(&self, topic: &str) -> bool {
@@ -115,101 +122,83 @@ impl Route {
 
     /// Decides what a message becomes.
     pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decision, Refusal> {
-        let size = incoming.body.len();
-        if size > self.max_body_bytes {
-            return Err(Refusal::TooLarge { size, limit: self.max_body_bytes });
-        }
+        self.check_size(incoming.body.len())?;
+        let body = serde_json::from_slice(&incoming.body).map_err(Refusal::NotJson)?;
         let (event, value) = match &self.map {
-            None => (self.parse(&incoming.body)?, incoming.body.clone()),
-            Some(map) => match self.map(map, incoming)? {
-                Some(mapped) => mapped,
-                None => return Ok(Decision::Dropped),
-            },
-        };
-        if !event.is_object() {
-            return Err(Refusal::NotObject);
-        }
-        let time = self.event_time(&event, incoming.arrival)?;
-        let key = key_of(&event, &self.ingested.key)?;
-        let id = match &self.ingested.event_id {
-            Some(path) => {
-                let declared = key_of(&event, std::slice::from_ref(path)).map_err(Refusal::Id)?;
-                EventId::declared(self.stream.as_str(), &declared)
+            None => (body, incoming.body.clone()),
+            Some(map) => {
+                let context = context_of_message(
+                    incoming.topic,
+                    incoming.client_id,
+                    incoming.user,
+                    incoming.arrival,
+                );
+                match run(map, body, context)? {
+                    Some(mapped) => mapped,
+                    None => return Ok(Decision::Dropped),
+                }
             }
-            None => EventId::of_content(self.stream.as_str(), &key, &value),
         };
-        let partition = partition_of(&key, self.partitions);
-        let record = Record {
-            key,
-            event_time: time,
-            ingest_time: incoming.arrival,
-            id,
-            headers: Headers::default(),
-            value,
-        };
+        // One reason is enough for a dead letter: the first.
+        let checked = self.check(&event, incoming.arrival).map_err(|mut all| all.swap_remove(0))?;
+        let (partition, record) =
+            self.record(checked, value, None, Headers::default(), incoming.arrival);
         Ok(Decision::Event(partition, record))
     }
 
-    /// Reads and validates a body that is the event itself. `serde_json` refuses NaN, infinities,
-    /// numbers out of a double's range, and more than 128 levels.
-    fn parse(&self, body: &[u8]) -> Result<Value, Refusal> {
-        let event = serde_json::from_slice(body).map_err(Refusal::NotJson)?;
-        self.validate(&event)?;
-        Ok(event)
+    /// Refuses a body that is larger than the way in allows.
+    pub(crate) const fn check_size(&self, size: usize) -> Result<(), Refusal> {
+        if size > self.max_body_bytes {
+            return Err(Refusal::TooLarge { size, limit: self.max_body_bytes });
+        }
+        Ok(())
     }
 
-    /// Maps a body to an event and its compact JSON; none if the program said `abort`.
-    fn map(
+    /// The record of a checked event and its partition. Its id is the declared one, else `known`,
+    /// else made of its content.
+    pub(super) fn record(
         &self,
-        map: &Program,
-        incoming: &Incoming<'_>,
-    ) -> Result<Option<(Value, Bytes)>, Refusal> {
-        let body: Value = serde_json::from_slice(&incoming.body).map_err(Refusal::NotJson)?;
-        if !body.is_object() {
-            return Err(Refusal::NotObject);
-        }
-        let context =
-            context_of_message(incoming.topic, incoming.client_id, incoming.user, incoming.arrival);
-        let event = match map.evaluate(body, context) {
-            Evaluation::Done { event, .. } => event,
-            Evaluation::Aborted => return Ok(None),
-            Evaluation::Failed(message) => return Err(Refusal::Map(message)),
+        checked: Checked,
+        value: Bytes,
+        known: Option<EventId>,
+        headers: Headers,
+        arrival: i64,
+    ) -> (Partition, Record) {
+        let Checked { time, key, declared } = checked;
+        let id = match (&declared, known) {
+            (Some(declared), _) => EventId::declared(self.stream.as_str(), declared),
+            (None, Some(known)) => known,
+            (None, None) => EventId::of_content(self.stream.as_str(), &key, &value),
         };
-        let text = serde_json::to_vec(&event).map_err(Refusal::Write)?;
-        if text.len() > MAX_VALUE_BYTES {
-            return Err(Refusal::MappedTooLarge { size: text.len(), limit: MAX_VALUE_BYTES });
-        }
-        self.validate(&event)?;
-        Ok(Some((event, text.into())))
+        let partition = partition_of(&key, self.partitions);
+        let record = Record { key, event_time: time, ingest_time: arrival, id, headers, value };
+        (partition, record)
     }
+}
 
-    fn validate(&self, event: &Value) -> Result<(), Refusal> {
-        let Some(schema) = &self.ingested.schema else { return Ok(()) };
-        schema.validate(event).map_err(|violations| {
-            let mut text = String::new();
-            for violation in violations {
-                let separator = if text.is_empty() { "" } else { "; " };
-                // Writing to a string cannot fail.
-                let _ = write!(text, "{separator}{violation}");
-            }
-            Refusal::Schema { stream: self.stream.as_str().to_owned(), violations: text }
-        })
+/// Maps a body to an event and its compact JSON; none if the program said `abort`.
+pub(super) fn run(
+    map: &Program,
+    body: Value,
+    context: Value,
+) -> Result<Option<(Value, Bytes)>, Refusal> {
+    if !body.is_object() {
+        return Err(Refusal::NotObject);
     }
+    let event = match map.evaluate(body, context) {
+        Evaluation::Done { event, .. } => event,
+        Evaluation::Aborted => return Ok(None),
+        Evaluation::Failed(message) => return Err(Refusal::Map(message)),
+    };
+    let text = written(&event)?;
+    Ok(Some((event, text)))
+}
 
-    fn event_time(&self, event: &Value, arrival: i64) -> Result<i64, Refusal> {
-        let Some(field) = &self.ingested.event_time else { return Ok(arrival) };
-        let time = event_time(event, &field.path, field.format)?;
-        let ahead = u128::try_from(i128::from(time) - i128::from(arrival)).unwrap_or(0);
-        let behind = u128::try_from(i128::from(arrival) - i128::from(time)).unwrap_or(0);
-        let limit = self.ingested.max_ahead.as_millis();
-        if ahead > limit {
-            return Err(Refusal::Ahead { time: rfc3339(time), limit, arrival: rfc3339(arrival) });
-        }
-        match self.ingested.max_behind.map(|limit| limit.as_millis()) {
-            Some(limit) if behind > limit => {
-                Err(Refusal::Behind { time: rfc3339(time), limit, arrival: rfc3339(arrival) })
-            }
-            _ => Ok(time),
-        }
+/// An event as compact JSON.
+pub(super) fn written(event: &Value) -> Result<Bytes, Refusal> {
+    let text = serde_json::to_vec(event).map_err(Refusal::Write)?;
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(Refusal::MappedTooLarge { size: text.len(), limit: MAX_VALUE_BYTES });
     }
+    Ok(text.into())
 }

@@ -236,7 +236,7 @@ impl Subscription {
         self.component.set(State::Running);
         for one in prepared {
             // Invalid messages are durable dead letters, and counted.
-            let _ = one.finish(0, 0);
+            let _ = one.finish(0, None);
         }
         Ok(())
     }

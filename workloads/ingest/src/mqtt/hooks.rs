@@ -253,6 +253,8 @@ const fn reason_code(kind: RefusalKind) -> PublishAckReason {
         | RefusalKind::Map
         | RefusalKind::Schema
         | RefusalKind::EventTime
-        | RefusalKind::Key => PublishAckReason::PayloadFormatInvalid,
+        | RefusalKind::Key
+        | RefusalKind::Request
+        | RefusalKind::Form => PublishAckReason::PayloadFormatInvalid,
     }
 }

@@ -1,0 +1,149 @@
+//! What an event of a request becomes: a record, nothing, or a refusal with all that is wrong.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use millrace_core::EventId;
+use millrace_core::Partition;
+use millrace_core::Record;
+use millrace_core::Value;
+
+use crate::acceptor::refusal::Refusal;
+use crate::acceptor::request::Admitted;
+use crate::acceptor::route::Route;
+use crate::acceptor::route::run;
+use crate::acceptor::route::written;
+
+/// What came in as one event.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The event, or what it is mapped from.
+    pub(crate) body: Value,
+    /// The same as it came, if that was JSON: what is stored where nothing maps it.
+    pub(crate) json: Option<Bytes>,
+}
+
+/// What an event became.
+#[derive(Debug)]
+pub(crate) enum Judgement {
+    /// A record.
+    Event(Judged),
+    /// Nothing: the mapping said `abort`.
+    Dropped,
+    /// It is refused, for all of these reasons; with the id that it would have had, where that is
+    /// known.
+    Refused(Vec<Refusal>, Option<EventId>),
+}
+
+/// An event that can be stored.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) partition: Partition,
+    pub(crate) record: Record,
+    /// The event itself.
+    pub(crate) event: Value,
+}
+
+impl Given {
+    /// Reads the JSON text of one event; what stands around it is cut off.
+    ///
+    /// `serde_json` refuses NaN, infinities, numbers out of a double's range, and more than 128
+    /// levels.
+    pub(crate) fn read(text: &Bytes) -> Result<Self, Refusal> {
+        Self::read_part(text, 0..text.len())
+    }
+
+    /// Reads the JSON text of one event within a body. Positions of errors are those in the body.
+    pub(crate) fn read_part(body: &Bytes, part: Range<usize>) -> Result<Self, Refusal> {
+        let text = &body[part.clone()];
+        let start = part.start + (text.len() - text.trim_ascii_start().len());
+        let text = text.trim_ascii();
+        let whole =
+            str::from_utf8(text).map_err(|error| not_utf8(&body[..start + error.valid_up_to()]))?;
+        let value =
+            serde_json::from_str(whole).map_err(|error| malformed(&body[..start], &error))?;
+        Ok(Self { body: value, json: Some(body.slice(start..start + text.len())) })
+    }
+
+    /// An event without a body.
+    pub(crate) fn nothing() -> Self {
+        Self { body: Value::Object([].into()), json: None }
+    }
+}
+
+/// Says where bytes are no UTF-8, behind those that are.
+pub(crate) fn not_utf8(before: &[u8]) -> Refusal {
+    let (line, column) = end_of(before);
+    Refusal::NotUtf8 { line, column: column + 1 }
+}
+
+/// Says what is wrong with a JSON text, and where in the body.
+pub(crate) fn malformed(before: &[u8], error: &serde_json::Error) -> Refusal {
+    let (lines, columns) = end_of(before);
+    let column = if error.line() == 1 { columns + error.column() } else { error.column() };
+    let told = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let what = told.strip_suffix(&position).unwrap_or(&told).to_owned();
+    Refusal::Malformed { what, line: lines + error.line().saturating_sub(1), column }
+}
+
+/// Says what is wrong behind a part of a body.
+pub(crate) fn wrong_at(before: &[u8], what: &str) -> Refusal {
+    let (line, column) = end_of(before);
+    Refusal::Malformed { what: what.to_owned(), line, column: column + 1 }
+}
+
+/// The line, from 1, and the column, from 0, behind a text.
+fn end_of(text: &[u8]) -> (usize, usize) {
+    let lines = memchr::memchr_iter(b'\n', text).count();
+    let last = memchr::memrchr(b'\n', text).map_or(0, |newline| newline + 1);
+    (lines + 1, text.len() - last)
+}
+
+impl Route {
+    /// Decides what an event of a request becomes. `index` is its place in a batch.
+    pub(crate) fn judge(
+        &self,
+        request: &Admitted<'_>,
+        given: Given,
+        index: Option<usize>,
+    ) -> Judgement {
+        let Given { body, json } = given;
+        let text = json.as_deref().unwrap_or_default();
+        let id = self.known_id(request, text, index);
+        match self.make(request, body, json, id) {
+            Ok(Some(judged)) => Judgement::Event(judged),
+            Ok(None) => Judgement::Dropped,
+            Err(refusals) => Judgement::Refused(refusals, id),
+        }
+    }
+
+    fn make(
+        &self,
+        request: &Admitted<'_>,
+        body: Value,
+        json: Option<Bytes>,
+        id: Option<EventId>,
+    ) -> Result<Option<Judged>, Vec<Refusal>> {
+        let one = |refusal| vec![refusal];
+        let (event, value) = match (&self.map, json) {
+            (Some(map), _) => {
+                let context =
+                    request.context(map, || id.map(|id| id.to_string()).unwrap_or_default());
+                match run(map, body, context).map_err(one)? {
+                    Some((event, text)) => (event, Some(text)),
+                    None => return Ok(None),
+                }
+            }
+            (None, json) => (body, json),
+        };
+        let checked = self.check(&event, request.head.arrival)?;
+        let value = match value {
+            Some(value) => value,
+            None => written(&event).map_err(one)?,
+        };
+        let headers = request.carried.clone();
+        let (partition, record) = self.record(checked, value, id, headers, request.head.arrival);
+        Ok(Some(Judged { partition, record, event }))
+    }
+}
