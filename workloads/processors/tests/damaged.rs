@@ -17,6 +17,8 @@ use common::path;
 use common::plan;
 use common::rank;
 use millrace_core::Event;
+use millrace_plan::model::Aggregate;
+use millrace_plan::model::AggregateKind;
 use millrace_plan::model::AlertSettings;
 use millrace_plan::model::DedupeSettings;
 use millrace_plan::model::EnrichSettings;
@@ -25,6 +27,8 @@ use millrace_plan::model::LapsSettings;
 use millrace_plan::model::Missing;
 use millrace_plan::model::MotionSettings;
 use millrace_plan::model::Operation;
+use millrace_plan::model::WindowSettings;
+use millrace_plan::model::WindowSpan;
 use millrace_plan::program::Place;
 use millrace_plan::program::Program;
 use millrace_processors::RestoreError;
@@ -47,7 +51,33 @@ fn operations() -> Vec<Operation> {
             max_keys: 1,
         })
     };
+    let window = |span: WindowSpan| {
+        let of = || path(".totalDistance");
+        let kinds = [
+            AggregateKind::Count,
+            AggregateKind::Mean(of()),
+            AggregateKind::Min(of()),
+            AggregateKind::Quantile { of: of(), q: 0.5 },
+            AggregateKind::Histogram { of: of(), bounds: vec![0.0, 100.0, 1e6] },
+        ];
+        let named = |(number, kind)| Aggregate { name: format!("a{number}"), kind };
+        WindowSettings {
+            span,
+            by: vec![path(".carIndex")],
+            compute: kinds.into_iter().enumerate().map(named).collect(),
+            empty_windows: 2,
+            max_groups: 4,
+        }
+    };
+    let hopping = window(WindowSpan::Aligned { size: 4000, every: 2000, offset: 0 });
+    let session = window(WindowSpan::Session {
+        gap: Duration::from_secs(2),
+        longest: Duration::from_secs(5),
+    });
     vec![
+        Operation::Window(hopping.clone()),
+        Operation::WindowPartial(hopping),
+        Operation::Window(session),
         Operation::Geofence(fences()),
         dedupe(Some(".carIndex")),
         dedupe(None),
@@ -97,7 +127,7 @@ fn events(times: std::ops::Range<i64>) -> Vec<Event> {
 fn stored(operation: &Operation) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut state = Committed::new();
     let mut task = Task::new(operation.clone());
-    task.run(&events(0..12));
+    task.follow(&events(0..12));
     task.commit(&mut state);
     state.into_iter().collect()
 }
@@ -110,7 +140,7 @@ fn start(operation: &Operation, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Re
     }
     operator.finish_restore()?;
     let mut task = Task::with(plan(operation.clone()), operator);
-    task.run(&events(12..24));
+    task.follow(&events(12..24));
     task.commit(&mut Committed::new());
     Ok(())
 }

@@ -127,14 +127,8 @@ impl Task {
         let Self { plan, processor, operator, outputs, refusals, counted } = self;
         let mut refused = Vec::new();
         let mut count = |reason, number| counted.extend((0..number).map(|_| reason));
-        let mut out = Emitter::new(
-            processor,
-            plan.generation,
-            &plan.key,
-            outputs,
-            &mut refused,
-            &mut count,
-        );
+        let mut out =
+            Emitter::new(processor, plan.generation, &plan.key, outputs, &mut refused, &mut count);
         if operator.next_timer().is_some_and(|timer| timer <= time) {
             operator.on_timer(time, &mut out);
             assert!(operator.next_timer().is_none_or(|timer| timer > time), "the timer stays");
@@ -146,12 +140,23 @@ impl Task {
         refusals.extend(refused.into_iter().map(|refusal| (refusal.event, refusal.reason)));
     }
 
+    /// Runs events that are sorted by time, and the timers up to the last one of them.
+    pub(crate) fn follow(&mut self, events: &[Event]) {
+        for frame in events.chunk_by(|a, b| a.time == b.time) {
+            while let Some(timer) = self.next_timer().filter(|timer| *timer < frame[0].time) {
+                self.at(timer, &[]);
+            }
+            self.at(frame[0].time, frame);
+        }
+    }
+
     /// Runs events that are sorted by time, and all timers. After each event time for which `cut`
     /// says so, another task goes on from the committed state; what was made until then is kept.
     pub(crate) fn drive(mut self, events: &[Event], mut cut: impl FnMut() -> bool) -> Self {
         let mut state = Committed::new();
         let mut rest = events;
-        while let Some(time) = self.next_timer().into_iter().chain(rest.first().map(|e| e.time)).min()
+        while let Some(time) =
+            self.next_timer().into_iter().chain(rest.first().map(|e| e.time)).min()
         {
             let frame = rest.iter().take_while(|event| event.time == time).count();
             let (frame, after) = rest.split_at(frame);
