@@ -5,14 +5,20 @@ use std::fmt;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::model::Access;
+use crate::model::ExposurePlan;
 use crate::model::IngestSource;
 use crate::model::OperatorInput;
 use crate::model::OperatorPlan;
 use crate::model::Plan;
+use crate::model::QueryAnswer;
+use crate::model::QueryRoute;
+use crate::model::RowSelection;
 use crate::model::SinkPlan;
 use crate::model::SinkTarget;
 use crate::model::StreamOrigin;
 use crate::model::StreamPlan;
+use crate::model::TlsSource;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +62,13 @@ impl fmt::Display for Plan {
         for sink in &self.sinks {
             writeln!(f, "  {}", sink_line(sink))?;
         }
-        Ok(())
+        if !self.query.routes.is_empty() {
+            writeln!(f, "\nquery")?;
+        }
+        for route in &self.query.routes {
+            writeln!(f, "  {}", route_line(route))?;
+        }
+        write_exposure(&self.exposure, f)
     }
 }
 
@@ -108,6 +120,60 @@ fn sink_line(sink: &SinkPlan) -> String {
         }
     };
     format!("{}: {from} → {target}", sink.name)
+}
+
+fn route_line(route: &QueryRoute) -> String {
+    let answer = match &route.answer {
+        QueryAnswer::One { rows, .. } => format!("a row of {}", selected(rows)),
+        QueryAnswer::List { rows, .. } => format!("rows of {}", selected(rows)),
+        QueryAnswer::Constant => "a constant".to_owned(),
+    };
+    format!("GET {} ← {answer}", route.path.text)
+}
+
+fn selected(rows: &RowSelection) -> String {
+    let mut text = rows.table.clone();
+    if !rows.conditions.is_empty() {
+        let columns = rows.conditions.iter().map(|condition| condition.column.as_str());
+        text += &format!(" by {}", columns.collect::<Vec<_>>().join(", "));
+    }
+    if let Some((column, descending)) = &rows.order {
+        text += &format!(", {} {column} first", if *descending { "highest" } else { "lowest" });
+    }
+    text
+}
+
+fn write_exposure(exposure: &ExposurePlan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if exposure.tls.is_none() && exposure.auth.is_empty() && exposure.origins.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nexposure")?;
+    if let Some(tls) = &exposure.tls {
+        writeln!(f, "  tls: {}", tls_text(tls))?;
+    }
+    for rule in &exposure.auth {
+        writeln!(f, "  {}: {}", rule.path, access_text(&rule.access))?;
+    }
+    if !exposure.origins.is_empty() {
+        writeln!(f, "  origins: {}", exposure.origins.join(", "))?;
+    }
+    Ok(())
+}
+
+fn tls_text(tls: &TlsSource) -> String {
+    match tls {
+        TlsSource::Secret(name) => format!("Secret {name}"),
+        TlsSource::Files { certificate, .. } => format!("file {}", certificate.display()),
+        TlsSource::SelfSigned => "self-signed".to_owned(),
+    }
+}
+
+const fn access_text(access: &Access) -> &'static str {
+    match access {
+        Access::Open => "open",
+        Access::Basic { .. } => "basic",
+        Access::Bearer(_) => "bearer",
+    }
 }
 
 fn input_name(input: &OperatorInput, stage: &[OperatorPlan]) -> String {
@@ -175,7 +241,34 @@ impl Plan {
                     SinkTarget::Table(table) => Some(&table.name),
                     SinkTarget::Mqtt(_) | SinkTarget::Webhook(_) | SinkTarget::Archive(_) => None,
                 },
+                "url": match &sink.target {
+                    SinkTarget::Webhook(webhook) => Some(&webhook.url),
+                    SinkTarget::Archive(archive) => Some(&archive.url),
+                    SinkTarget::Mqtt(_) | SinkTarget::Table(_) => None,
+                },
             })).collect::<Vec<_>>(),
+            "routes": self.query.routes.iter().map(|route| json!({
+                "path": route.path.text,
+                "kind": match &route.answer {
+                    QueryAnswer::One { .. } => "one",
+                    QueryAnswer::List { .. } => "list",
+                    QueryAnswer::Constant => "constant",
+                },
+                "table": match &route.answer {
+                    QueryAnswer::One { rows, .. } | QueryAnswer::List { rows, .. } => {
+                        Some(&rows.table)
+                    }
+                    QueryAnswer::Constant => None,
+                },
+            })).collect::<Vec<_>>(),
+            "exposure": json!({
+                "tls": self.exposure.tls.as_ref().map(tls_text),
+                "auth": self.exposure.auth.iter().map(|rule| json!({
+                    "path": rule.path,
+                    "access": access_text(&rule.access),
+                })).collect::<Vec<_>>(),
+                "origins": self.exposure.origins,
+            }),
         })
     }
 }

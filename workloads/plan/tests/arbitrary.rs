@@ -6,7 +6,13 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-const RACE: &str = include_str!("../../../examples/race.yaml");
+const EXAMPLES: [&str; 5] = [
+    include_str!("../../../examples/race.yaml"),
+    include_str!("../../../examples/timestamps.yaml"),
+    include_str!("../../../examples/hoverboards.yaml"),
+    include_str!("../../../examples/multivac.yaml"),
+    include_str!("../../../examples/cpu.yaml"),
+];
 
 /// Texts that mean something somewhere in a resource.
 fn words() -> impl Strategy<Value = String> {
@@ -37,6 +43,21 @@ fn words() -> impl Strategy<Value = String> {
             "((((",
             "\"\\u{}\"",
             "race",
+            "/",
+            "/{ts}",
+            "/{id}/{id}",
+            "/metrics",
+            "%path.ts",
+            "%headers.a",
+            "\"a\"",
+            "json",
+            "none",
+            "counters",
+            ".clientVersion",
+            "s3://a/b",
+            "http://a/b",
+            "timestamp",
+            "1d",
         ])
         .prop_map(str::to_owned),
         "(?s).{0,40}",
@@ -67,12 +88,13 @@ proptest! {
 
     #[test]
     fn no_resource_makes_the_planner_panic(
+        example in prop::sample::select(&EXAMPLES[..]),
         changes in prop::collection::vec(
             (prop::collection::vec(any::<prop::sample::Index>(), 2..8), words()),
             1..4,
         ),
     ) {
-        let mut document: Value = serde_json::to_value(&millrace_api::load(RACE, "race").unwrap()[0]).unwrap();
+        let mut document: Value = serde_json::to_value(&millrace_api::load(example, "it").unwrap()[0]).unwrap();
         for (choices, word) in changes {
             replace(&mut document["spec"], &choices, Value::from(word));
         }
@@ -80,6 +102,7 @@ proptest! {
             && let Ok(plan) = millrace_plan::plan(&pipelines[0])
         {
             prop_assert!(!plan.to_string().is_empty());
+            prop_assert!(plan.to_json().is_object());
         }
         // The planner does not rely on the loader's checks of the resource's own rules.
         if let Ok(pipeline) = serde_json::from_value(document) {

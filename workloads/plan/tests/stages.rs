@@ -201,3 +201,96 @@ fn a_fingerprint_is_of_what_state_depends_on_and_of_nothing_else() {
     assert_ne!(base, fingerprint("m, from: [cars], motion: {entity: .driver"));
     assert_ne!(base, fingerprint("m, from: [cars], motion: {distance: wgs84, entity: .car"));
 }
+
+#[test]
+fn the_plans_of_the_examples_are_the_golden_ones() {
+    let mut changed = String::new();
+    for (name, resource, golden) in [
+        (
+            "timestamps",
+            include_str!("../../../examples/timestamps.yaml"),
+            include_str!("plans/timestamps.txt"),
+        ),
+        (
+            "hoverboards",
+            include_str!("../../../examples/hoverboards.yaml"),
+            include_str!("plans/hoverboards.txt"),
+        ),
+        (
+            "multivac",
+            include_str!("../../../examples/multivac.yaml"),
+            include_str!("plans/multivac.txt"),
+        ),
+        ("cpu", include_str!("../../../examples/cpu.yaml"), include_str!("plans/cpu.txt")),
+    ] {
+        let pipelines = millrace_api::load(resource, name).unwrap();
+        let plan = millrace_plan::plan(&pipelines[0]).unwrap().to_string();
+        if plan != golden {
+            changed += &format!("== {name}\n{plan}");
+        }
+    }
+    assert!(changed.is_empty(), "the plans are now\n{changed}");
+}
+
+#[test]
+fn windows_without_groups_are_grouped_by_the_key_and_say_which_it_is() {
+    let with = |window: &str| {
+        stages(&format!(
+            "
+  processors:
+    - {{name: speeds, from: [cars], window: {{tumbling: 1s, {window}compute: [{{name: n, count: {{}}}}]}}}}
+    - {{name: order, from: [speeds], rank: {{group: .race, entity: .car, by: .n}}}}
+"
+        ))
+    };
+    // The key is a field of each result, so that what needs it need not move the events.
+    assert_eq!(
+        with(""),
+        "\
+stage speeds: reads cars, 3 tasks
+  window speeds ← cars
+  rank order ← speeds → order"
+    );
+    assert_eq!(
+        with("by: [.team], combine: all, "),
+        "\
+stage speeds: reads cars, 3 tasks
+  rekey speeds.repartition ← cars, key [.team] → speeds.repartition
+
+stage speeds: reads speeds.repartition, 3 tasks
+  windowPartial speeds.partial ← speeds.repartition, key [.window] → speeds.partial
+
+stage speeds: reads speeds.partial, 1 task
+  window speeds ← speeds.partial
+"
+    );
+}
+
+#[test]
+fn fingerprints_of_windows_and_joins_are_of_what_their_state_depends_on() {
+    let fingerprint = |processor: &str| {
+        let plan = plan(&format!(
+            "    - {{name: boards, key: [.id], partitions: 3}}
+  processors:
+    - {{name: p, from: [cars], {processor}}}
+"
+        ));
+        let mut operators = plan.stages.iter().flat_map(|stage| &stage.operators);
+        operators.find(|operator| operator.name == "p").unwrap().fingerprint.clone()
+    };
+    let window = |settings: &str| {
+        fingerprint(&format!("window: {{compute: [{{name: n, sum: {{of: .a}}}}], {settings}}}"))
+    };
+    let base = window("tumbling: 1s");
+    assert_eq!(base, window("tumbling: 1000ms, maxGroups: 7, emptyWindows: 0"));
+    assert_ne!(base, window("tumbling: 2s"));
+    assert_ne!(base, window("tumbling: 1s, offset: 1ms"));
+    assert_ne!(base, window("hopping: {size: 2s, every: 1s}"));
+    let enrich = |settings: &str| fingerprint(&format!("enrich: {{with: boards, {settings}}}"));
+    let base = enrich("as: a, on: [.board]");
+    assert_eq!(base, enrich("as: b, on: [.board], missing: drop, maxAge: 1h, maxKeys: 7"));
+    assert_ne!(base, enrich("as: a, on: [.other]"));
+    let dedupe = |settings: &str| fingerprint(&format!("dedupe: {{{settings}}}"));
+    assert_eq!(dedupe("by: .a"), dedupe("by: .a, within: 1m, maxKeys: 7"));
+    assert_ne!(dedupe("by: .a"), dedupe("by: .b"));
+}

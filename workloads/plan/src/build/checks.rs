@@ -127,6 +127,19 @@ impl Checks {
         }
     }
 
+    /// An address, which all who read the resource can read as well.
+    pub(super) fn without_password(&mut self, at: &str, url: &str) {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        if host.contains('@') {
+            self.error_with_hint(
+                at,
+                "has a user or password, which all who read the resource would see",
+                "write the address alone",
+            );
+        }
+    }
+
     /// A whole number that the resource bounds; what is below zero counts as zero.
     pub(super) fn count(number: i32) -> usize {
         usize::try_from(number).unwrap_or_default()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use millrace_api as api;
 
 use super::checks::Checks;
+use super::http;
 use crate::model::Access;
 use crate::model::AuthRule;
 use crate::model::BearerRule;
@@ -27,6 +28,13 @@ pub(super) fn exposure(
                 format!("{at}.path"),
                 format!("`{}` has a parameter", rule.path),
                 "write the part of the path before it; the rule holds for all below",
+            );
+        }
+        if let Some(open) = http::always_open(&rule.path) {
+            checks.error_with_hint(
+                format!("{at}.path"),
+                format!("`{open}` is always open"),
+                "leave the rule out",
             );
         }
         let path = match rule.path.trim_end_matches('/') {
@@ -85,7 +93,10 @@ fn access(
                 (Some(keys), None) => {
                     KeySource::Value(secret(&format!("{at}.bearer.keys"), keys, checks)?)
                 }
-                (None, Some(url)) => KeySource::Url(url.to_string()),
+                (None, Some(url)) => {
+                    checks.without_password(&format!("{at}.bearer.keysUrl"), url);
+                    KeySource::Url(url.to_string())
+                }
                 _ => {
                     checks.error(format!("{at}.bearer"), "write exactly one of keys and keysUrl");
                     return None;

@@ -3,6 +3,7 @@
 use millrace_api as api;
 
 use super::checks::Checks;
+use super::header_names;
 use crate::model::BodyKind;
 use crate::model::HeaderFormat;
 use crate::model::HttpIngest;
@@ -17,8 +18,27 @@ use crate::program::Place;
 use crate::program::RequestShape;
 
 /// Paths that every pipeline answers itself; nothing may be declared at or below them.
-const RESERVED: [&str; 7] =
-    ["/livez", "/readyz", "/metrics", "/openapi.json", "/openapi", "/dashboard", "/_millrace"];
+const RESERVED: [&str; 13] = [
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/openapi",
+    "/dashboard",
+    "/_millrace",
+    "/api/v1/pipeline",
+    "/api/v1/status",
+    "/api/v1/events",
+    "/api/v1/streams",
+    "/api/v1/tables",
+    "/api/v1/dead-letters",
+];
+
+/// Those of them that are open to all, whatever `exposure.auth` says.
+const OPEN: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
+
+/// Statuses whose answers have no body.
+const WITHOUT_BODY: [i32; 3] = [204, 205, 304];
 
 /// A way in over HTTP.
 pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) -> HttpIngest {
@@ -26,7 +46,7 @@ pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) ->
     let headers = headers(at, &spec.headers, checks);
     let shape = shape(&path, &headers);
     let mut accept = Vec::new();
-    for kind in &spec.accept {
+    for (index, kind) in spec.accept.iter().enumerate() {
         let kind = match kind {
             api::BodyKindSpec::Json => BodyKind::Json,
             api::BodyKindSpec::JsonArray => BodyKind::JsonArray,
@@ -34,9 +54,14 @@ pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) ->
             api::BodyKindSpec::Form => BodyKind::Form,
             api::BodyKindSpec::None => BodyKind::None,
         };
-        if !accept.contains(&kind) {
-            accept.push(kind);
+        if accept.contains(&kind) {
+            checks.error_with_hint(
+                format!("{at}.accept[{index}]"),
+                "stands twice",
+                "leave one out",
+            );
         }
+        accept.push(kind);
     }
     if accept.contains(&BodyKind::None) && accept.len() > 1 {
         checks.error_with_hint(
@@ -46,7 +71,15 @@ pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) ->
         );
     }
     let respond = spec.respond.as_ref().map(|respond| {
-        response(&format!("{at}.respond"), respond, Place::Response, &shape, checks)
+        let at = format!("{at}.respond");
+        if respond.content_type.is_some() && respond.body.is_none() {
+            checks.error_with_hint(
+                format!("{at}.contentType"),
+                "an answer without a body has no type",
+                "write `body` as well, or leave it out",
+            );
+        }
+        response(&at, respond, Place::Response, &shape, checks)
     });
     HttpIngest {
         method: match spec.method {
@@ -107,10 +140,7 @@ pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
         }
         parameters.push(name.to_owned());
     }
-    let reserved = RESERVED.iter().find(|reserved| {
-        text.strip_prefix(**reserved).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    });
-    if let Some(reserved) = reserved {
+    if let Some(reserved) = RESERVED.iter().find(|reserved| is_below(text, reserved)) {
         checks.error_with_hint(
             at,
             format!("`{reserved}` is answered by every pipeline itself"),
@@ -118,6 +148,16 @@ pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
         );
     }
     HttpPath { text: text.to_owned(), parameters }
+}
+
+/// Whether a path is another one or below it.
+fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The path that is open to all whatever the resource says, if this is such a one.
+pub(super) fn always_open(path: &str) -> Option<&'static str> {
+    OPEN.into_iter().find(|open| is_below(path, open))
 }
 
 fn headers(at: &str, specs: &[api::RequestHeaderSpec], checks: &mut Checks) -> Vec<RequestHeader> {
@@ -130,6 +170,7 @@ fn headers(at: &str, specs: &[api::RequestHeaderSpec], checks: &mut Checks) -> V
                 "leave one out",
             );
         }
+        header_names::check_request(&format!("{at}.headers[{index}].name"), &spec.name, checks);
         headers.push(RequestHeader {
             name: spec.name.to_string(),
             required: spec.required,
@@ -166,6 +207,13 @@ pub(super) fn response(
     shape: &RequestShape,
     checks: &mut Checks,
 ) -> ResponsePlan {
+    if spec.body.is_some() && WITHOUT_BODY.contains(&spec.status) {
+        checks.error_with_hint(
+            format!("{at}.body"),
+            format!("an answer of status {} has no body", spec.status),
+            "write another status, or leave the body out",
+        );
+    }
     let body = spec
         .body
         .as_ref()
@@ -186,8 +234,15 @@ pub(super) fn response_headers(
     shape: &RequestShape,
     checks: &mut Checks,
 ) -> Vec<(String, crate::program::Program)> {
-    let mut headers = Vec::new();
+    let mut headers: Vec<(String, crate::program::Program)> = Vec::new();
     for (index, header) in specs.iter().enumerate() {
+        let name = format!("{at}[{index}].name");
+        if specs[..index].iter().any(|other| other.name.eq_ignore_ascii_case(&header.name)) {
+            let message = format!("`{}` stands twice", header.name);
+            checks.error_with_hint(name, message, "leave one out");
+        } else {
+            header_names::check_sent(&name, &header.name, place, checks);
+        }
         let at = format!("{at}[{index}].value");
         let Some(program) = checks.request_program(&at, &header.value, place, shape) else {
             continue;

@@ -46,6 +46,7 @@ pub(super) fn ingest(
             }
             _ => (Place::Ingest, RequestShape::default()),
         };
+        check_identity(&at, ingest, spec, checks);
         let map = ingest.map.as_ref();
         let map =
             map.and_then(|map| checks.request_program(&format!("{at}.map"), map, place, &shape));
@@ -58,6 +59,30 @@ pub(super) fn ingest(
         }));
     }
     plans
+}
+
+/// What a stream declares as identity makes that of the way in mean nothing.
+fn check_identity(
+    at: &str,
+    ingest: &api::IngestSpec,
+    spec: &TelemetryPipelineSpec,
+    checks: &mut Checks,
+) {
+    let (kind, identity) = match (&ingest.http, &ingest.websocket) {
+        (Some(http), _) => ("http", http.identity),
+        (None, Some(websocket)) => ("websocket", websocket.identity),
+        (None, None) => return,
+    };
+    let stream = spec.streams.iter().find(|stream| stream.name == ingest.to);
+    if identity == api::IdentitySpec::Content
+        && let Some(path) = stream.and_then(|stream| stream.event_id.as_ref())
+    {
+        checks.error_with_hint(
+            format!("{at}.{kind}.identity"),
+            format!("`{path}` identifies the events of `{}` already", ingest.to),
+            "leave `identity` out, or `eventId` of the stream",
+        );
+    }
 }
 
 fn source(

@@ -30,6 +30,9 @@ const PARTIAL_KEY: &str = ".window";
 /// Fields that `motion` writes over what was there.
 const MOTION_FIELDS: [&str; 5] = ["distance", "elapsed", "heading", "speed", "totalDistance"];
 
+/// Fields that `alert` writes.
+const ALERT_FIELDS: [&str; 4] = ["event", "kind", "since", "timestamp"];
+
 /// What events are keyed by.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Keying {
@@ -147,6 +150,15 @@ pub(super) fn keyed(
             keyed.check_values(index, values, &input, checks);
             keyed.stream(values).clone_into(&mut enrich.with);
             inputs.push(values);
+        }
+        if let Operation::Window(window) = &mut operation
+            && window.by.is_empty()
+            && let Some(key) = &input.held_by
+        {
+            // The groups are the keys, and a result says which one it is of.
+            let at = format!("spec.processors[{index}].window");
+            super::window::check_key(&at, window, key, checks);
+            window.by.clone_from(key);
         }
         let mut output = Keying { held_by: held_after(&operation, &input), ..input.clone() };
         let mut new_key = paths(&processor.key);
@@ -359,7 +371,12 @@ fn held_after(operation: &Operation, input: &Keying) -> Option<Vec<FieldPath>> {
         }
         // What `rank` emits names its group in a field of its own.
         Operation::Rank(_) => return Some(vec![FieldPath::from_str(".group").ok()?]),
+        // Results have the fields of their groups where the events had them.
         Operation::Window(window) if !window.by.is_empty() => return Some(window.by.clone()),
+        Operation::Alert(alert) if !alert.by.is_empty() => {
+            let taken = |path: &FieldPath| ALERT_FIELDS.contains(&path.leaf());
+            return if alert.by.iter().any(taken) { None } else { leaves(&alert.by) };
+        }
         Operation::Dedupe(_) => true,
         Operation::Enrich(enrich) => held.iter().all(|path| !is_within(path, &enrich.field)),
         Operation::Geofence(_) => {
@@ -372,6 +389,11 @@ fn held_after(operation: &Operation, input: &Keying) -> Option<Vec<FieldPath>> {
         | Operation::Alert(_) => false,
     };
     kept.then(|| held.clone())
+}
+
+/// The last fields of paths, as they stand at the top of what is made from them.
+fn leaves(paths: &[FieldPath]) -> Option<Vec<FieldPath>> {
+    paths.iter().map(|path| format!(".{}", path.leaf()).parse().ok()).collect()
 }
 
 /// Whether a path names a field of this name at the top of an event, or something within it.

@@ -7,6 +7,7 @@ mod checks;
 mod exposure;
 mod fingerprint;
 mod graph;
+mod header_names;
 mod http;
 mod identifiers;
 mod ingest;
@@ -47,6 +48,7 @@ pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
     let sinks = sinks::sinks(&name, spec, &mut checks);
     let query = query::query(spec, &sinks, &mut checks);
     routes::check_addresses(&ingest, &query.routes, &mut checks);
+    sinks::check_headers(&sinks, &ingest, &mut checks);
     let exposure = exposure::exposure(&name, &spec.exposure, &mut checks);
 
     let graph = Graph::resolve(spec, &mut checks);

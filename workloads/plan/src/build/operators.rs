@@ -110,7 +110,7 @@ fn laps(at: &str, settings: &api::LapsSpec, checks: &mut Checks) -> Option<LapsS
     let total_distance = checks.path(&format!("{at}.totalDistance"), &settings.total_distance);
     let by = match (&settings.length, &settings.gate) {
         (Some(length), None) => LapRule::Length {
-            metres: metres(&format!("{at}.length"), length, checks)?,
+            metres: metres(&format!("{at}.length"), length, "lap", checks)?,
             total_distance,
         },
         (None, Some(gate)) => {
@@ -145,7 +145,7 @@ fn laps(at: &str, settings: &api::LapsSpec, checks: &mut Checks) -> Option<LapsS
 }
 
 /// A length such as `5119.77m` in metres.
-pub(super) fn metres(at: &str, length: &str, checks: &mut Checks) -> Option<f64> {
+pub(super) fn metres(at: &str, length: &str, what: &str, checks: &mut Checks) -> Option<f64> {
     let unit = length.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(length.len());
     let (number, unit) = length.split_at(unit);
     let factor = match unit {
@@ -158,7 +158,7 @@ pub(super) fn metres(at: &str, length: &str, checks: &mut Checks) -> Option<f64>
     match metres {
         Some(metres) if metres >= 1.0 => Some(metres),
         Some(_) => {
-            checks.error_with_hint(at, format!("`{length}` is no lap"), "write `1m` or more");
+            checks.error_with_hint(at, format!("`{length}` is no {what}"), "write `1m` or more");
             None
         }
         None => {

@@ -15,6 +15,7 @@ use crate::program::RequestShape;
 pub(super) fn webhook(at: &str, spec: &api::WebhookSinkSpec, checks: &mut Checks) -> WebhookSink {
     let shape = RequestShape::default();
     let headers = format!("{at}.headers");
+    checks.without_password(&format!("{at}.url"), &spec.url);
     WebhookSink {
         url: spec.url.to_string(),
         body: spec
@@ -34,6 +35,7 @@ pub(super) fn webhook(at: &str, spec: &api::WebhookSinkSpec, checks: &mut Checks
 
 /// Files.
 pub(super) fn archive(at: &str, spec: &api::ArchiveSinkSpec, checks: &mut Checks) -> ArchiveSink {
+    check_store(at, spec, checks);
     ArchiveSink {
         url: spec.url.to_string(),
         format: match spec.format {
@@ -45,5 +47,34 @@ pub(super) fn archive(at: &str, spec: &api::ArchiveSinkSpec, checks: &mut Checks
         endpoint: spec.endpoint.as_ref().map(ToString::to_string),
         region: spec.region.as_ref().map(ToString::to_string),
         credentials: spec.credentials.as_ref().map(|secret| secret.name.to_string()),
+    }
+}
+
+/// What is said of an object store must be about one, and a folder must be where it says.
+fn check_store(at: &str, spec: &api::ArchiveSinkSpec, checks: &mut Checks) {
+    if let Some(endpoint) = &spec.endpoint {
+        checks.without_password(&format!("{at}.endpoint"), endpoint);
+    }
+    if spec.url.contains("://") {
+        return;
+    }
+    let settings = [
+        ("endpoint", spec.endpoint.is_some()),
+        ("region", spec.region.is_some()),
+        ("credentials", spec.credentials.is_some()),
+    ];
+    for (name, _) in settings.iter().filter(|(_, is_set)| *is_set) {
+        checks.error_with_hint(
+            format!("{at}.{name}"),
+            format!("`{}` is a folder, not an object store", spec.url),
+            "leave it out, or write an address such as `s3://bucket/prefix`",
+        );
+    }
+    if spec.url.split('/').any(|part| part == "..") {
+        checks.error_with_hint(
+            format!("{at}.url"),
+            format!("`{}` leads out of the folder by `..`", spec.url),
+            "write the folder itself",
+        );
     }
 }

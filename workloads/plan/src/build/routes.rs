@@ -39,7 +39,7 @@ pub(super) fn routes(
             http::response(&format!("{at}.respond"), respond, Place::Query, &shape, checks)
         });
         if matches!(answer, QueryAnswer::Constant)
-            && respond.as_ref().is_none_or(|respond| respond.body.is_none())
+            && spec.respond.as_ref().is_none_or(|respond| respond.body.is_none())
         {
             checks.error_with_hint(
                 format!("{at}.respond"),
@@ -91,6 +91,18 @@ fn answer(
                     );
                 }
             }
+            let bounds: &[&str] = if list.time.is_some() { &["from", "to"] } else { &[] };
+            for (index, condition) in list.conditions.iter().enumerate() {
+                let name = condition.parameter.as_ref().map_or(&*condition.column, |name| name);
+                let taken = ["cursor", "limit"].contains(&name) || bounds.contains(&name);
+                if taken && !path.parameters.iter().any(|parameter| parameter == name) {
+                    checks.error_with_hint(
+                        format!("{at}.where[{index}]"),
+                        format!("the parameter `{name}` has a meaning of its own in a list"),
+                        "write another name as its `parameter`",
+                    );
+                }
+            }
             Some(QueryAnswer::List {
                 rows,
                 time: list.time.as_ref().map(ToString::to_string),
@@ -128,6 +140,7 @@ fn rows<'a>(
         let Some(kind) = column(&format!("{at}.column"), table, &condition.column, checks) else {
             continue;
         };
+        refuse_json(&format!("{at}.column"), &condition.column, kind, "compared", checks);
         let parameter =
             condition.parameter.as_ref().map_or(condition.column.as_str(), |name| name.as_str());
         selected.push(RowCondition {
@@ -138,7 +151,10 @@ fn rows<'a>(
         });
     }
     for parameter in &path.parameters {
-        if !selected.iter().any(|condition| condition.parameter == *parameter) {
+        let reads = |condition: &api::ConditionSpec| {
+            condition.parameter.as_ref().map_or(&*condition.column, |name| name) == parameter
+        };
+        if !conditions.iter().any(reads) {
             checks.error_with_hint(
                 format!("{at}.where"),
                 format!("nothing reads the parameter `{parameter}` of the path"),
@@ -147,10 +163,22 @@ fn rows<'a>(
         }
     }
     if let Some(order) = order {
-        column(&format!("{at}.order.by"), table, &order.by, checks)?;
+        let at = format!("{at}.order.by");
+        let kind = column(&at, table, &order.by, checks)?;
+        refuse_json(&at, &order.by, kind, "ordered", checks);
     }
     let order = order.map(|order| (order.by.to_string(), order.descending));
     Some((RowSelection { table: table.name.clone(), conditions: selected, order }, table))
+}
+
+fn refuse_json(at: &str, name: &str, kind: ColumnType, what: &str, checks: &mut Checks) {
+    if kind == ColumnType::Json {
+        checks.error_with_hint(
+            at,
+            format!("the column `{name}` has the type json, which cannot be {what}"),
+            "write a column of another type",
+        );
+    }
 }
 
 fn column(at: &str, table: &TablePlan, name: &str, checks: &mut Checks) -> Option<ColumnType> {
@@ -168,7 +196,7 @@ fn column(at: &str, table: &TablePlan, name: &str, checks: &mut Checks) -> Optio
 
 /// Checks that no two ways in or routes take the same requests.
 pub(super) fn check_addresses(ingest: &[IngestPlan], routes: &[QueryRoute], checks: &mut Checks) {
-    let mut taken: Vec<(&str, String, String)> = Vec::new();
+    let mut taken: Vec<(&str, Vec<String>, String)> = Vec::new();
     let ways = ingest.iter().enumerate().filter_map(|(index, way)| match &way.source {
         IngestSource::Http(http) => {
             Some((http.method.name(), &http.path, format!("spec.ingest[{index}].http.path")))
@@ -184,8 +212,8 @@ pub(super) fn check_addresses(ingest: &[IngestPlan], routes: &[QueryRoute], chec
         .map(|(index, route)| ("GET", &route.path, format!("spec.query.routes[{index}].path")));
     for (method, path, at) in ways.chain(routes) {
         let general = general(path);
-        let same = |(other_method, other, _): &&(&str, String, String)| {
-            *other_method == method && *other == general
+        let same = |(other_method, others, _): &&(&str, Vec<String>, String)| {
+            *other_method == method && others.iter().any(|other| general.contains(other))
         };
         if let Some((_, _, other_at)) = taken.iter().find(same) {
             checks.error_with_hint(
@@ -198,9 +226,12 @@ pub(super) fn check_addresses(ingest: &[IngestPlan], routes: &[QueryRoute], chec
     }
 }
 
-/// A path with all parameters alike.
-fn general(path: &HttpPath) -> String {
+/// A path with all parameters alike; also that with an empty segment at its end, where a parameter
+/// takes one.
+fn general(path: &HttpPath) -> Vec<String> {
     let segments =
         path.text.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
+    let general = segments.collect::<Vec<_>>().join("/");
+    let empty = general.strip_suffix("{}").map(str::to_owned);
+    std::iter::once(general).chain(empty).collect()
 }

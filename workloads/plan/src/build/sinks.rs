@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use millrace_api as api;
 use millrace_api::TelemetryPipelineSpec;
 use millrace_core::FieldPath;
+use millrace_core::record::header::TRACEPARENT;
 
 use super::checks::Checks;
 use super::checks::hint_for;
@@ -17,6 +18,8 @@ use super::topics;
 use crate::model::ColumnPlan;
 use crate::model::ColumnSource;
 use crate::model::ColumnType;
+use crate::model::IngestPlan;
+use crate::model::IngestSource;
 use crate::model::Keep;
 use crate::model::MqttSink;
 use crate::model::MqttTopic;
@@ -32,6 +35,7 @@ pub(super) fn sinks(
     checks: &mut Checks,
 ) -> Vec<SinkPlan> {
     let mut tables: HashMap<String, &str> = HashMap::new();
+    let mut archives: Vec<(&str, &str)> = Vec::new();
     let mut plans = Vec::new();
     for (index, sink) in spec.sinks.iter().enumerate() {
         let at = format!("spec.sinks[{index}]");
@@ -56,6 +60,15 @@ pub(super) fn sinks(
             }
             (None, None, None, Some(archive)) => {
                 let at = format!("{at}.archive");
+                let place = archive.url.trim_end_matches('/');
+                match archives.iter().find(|(other, _)| *other == place) {
+                    Some((_, other)) => checks.error_with_hint(
+                        format!("{at}.url"),
+                        format!("the sink `{other}` writes to `{place}` already"),
+                        "write another place, or one sink with both in `from`",
+                    ),
+                    None => archives.push((place, &sink.name)),
+                }
                 Some(SinkTarget::Archive(outward::archive(&at, archive, checks)))
             }
             _ => {
@@ -222,6 +235,30 @@ fn column_type(kind: api::ColumnTypeSpec) -> ColumnType {
         api::ColumnTypeSpec::Timestamp => ColumnType::Timestamp,
         api::ColumnTypeSpec::Uuid => ColumnType::Uuid,
         api::ColumnTypeSpec::Json => ColumnType::Json,
+    }
+}
+
+/// A column of a header needs a way in that carries it.
+pub(super) fn check_headers(sinks: &[SinkPlan], ingest: &[IngestPlan], checks: &mut Checks) {
+    let carried = ingest.iter().flat_map(|way| match &way.source {
+        IngestSource::Http(http) => http.headers.as_slice(),
+        IngestSource::WebSocket(websocket) => websocket.headers.as_slice(),
+        IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => &[],
+    });
+    let carried = carried.filter(|header| header.carry).map(|header| header.name.as_str());
+    let carried = carried.chain([TRACEPARENT]).collect::<Vec<_>>();
+    for (index, sink) in sinks.iter().enumerate() {
+        let SinkTarget::Table(table) = &sink.target else { continue };
+        for (column, plan) in table.columns.iter().enumerate() {
+            let ColumnSource::Header(name) = &plan.source else { continue };
+            if !carried.contains(&name.as_str()) {
+                checks.error_with_hint(
+                    format!("spec.sinks[{index}].table.columns[{column}].header"),
+                    format!("no way in carries a header `{name}`"),
+                    hint_for(name, carried.iter().copied()),
+                );
+            }
+        }
     }
 }
 

@@ -32,6 +32,12 @@ pub(super) fn geofence(
             fences.push(Fence { name: fence.name.to_string(), area });
         }
     }
+    for (index, what) in spec.emit.iter().enumerate() {
+        if spec.emit[..index].contains(what) {
+            let at = format!("{at}.emit[{index}]");
+            checks.error_with_hint(at, "stands twice", "leave one out");
+        }
+    }
     let emits = |what| spec.emit.contains(&what);
     GeofenceSettings {
         entity: checks.path(&format!("{at}.entity"), &spec.entity),
@@ -49,9 +55,20 @@ fn area(at: &str, fence: &api::FenceSpec, checks: &mut Checks) -> Option<Area> {
     match (&fence.circle, &fence.polygon) {
         (Some(circle), None) => Some(Area::Circle {
             center: (circle.center.latitude, circle.center.longitude),
-            radius: metres(&format!("{at}.circle.radius"), &circle.radius, checks)?,
+            radius: metres(&format!("{at}.circle.radius"), &circle.radius, "radius", checks)?,
         }),
         (None, Some(points)) => {
+            let mut distinct: Vec<_> =
+                points.iter().map(|p| (p.latitude.to_bits(), p.longitude.to_bits())).collect();
+            distinct.sort_unstable();
+            distinct.dedup();
+            if distinct.len() < 3 {
+                checks.error_with_hint(
+                    format!("{at}.polygon"),
+                    "has fewer than three different points and no area",
+                    "write its corners, each once",
+                );
+            }
             Some(Area::Polygon(points.iter().map(|p| (p.latitude, p.longitude)).collect()))
         }
         _ => {

@@ -1,6 +1,7 @@
 //! Settings of `window`.
 
 use millrace_api as api;
+use millrace_core::FieldPath;
 
 use super::checks::Checks;
 use crate::model::Aggregate;
@@ -17,13 +18,14 @@ const MAX_HOPS: i64 = 10_000;
 /// The settings of a window.
 pub(super) fn window(at: &str, spec: &api::WindowSpec, checks: &mut Checks) -> WindowSettings {
     let by = checks.paths(&format!("{at}.by"), &spec.by);
+    check_groups(&format!("{at}.by"), &by, checks);
     let mut compute: Vec<Aggregate> = Vec::new();
     for (index, aggregate) in spec.compute.iter().enumerate() {
         let at = format!("{at}.compute[{index}]");
         let name = aggregate.name.to_string();
         let taken = RESULT_FIELDS.contains(&name.as_str())
             || compute.iter().any(|other| other.name == name)
-            || by.iter().any(|path| path.as_str() == format!(".{name}"));
+            || by.iter().any(|path| first(path) == name);
         if taken {
             checks.error_with_hint(
                 format!("{at}.name"),
@@ -58,23 +60,23 @@ fn span(at: &str, spec: &api::WindowSpec, checks: &mut Checks) -> WindowSpan {
             millis(format!("{at}.hopping.size"), &hopping.size),
             millis(format!("{at}.hopping.every"), &hopping.every),
         ),
-        (None, None, Some(session)) => {
-            return WindowSpan::Session {
-                gap: checks.positive_duration(&format!("{at}.session.gap"), &session.gap),
-                longest: checks
-                    .positive_duration(&format!("{at}.session.longest"), &session.longest),
-            };
-        }
+        (None, None, Some(session)) => return self::session(at, session, &spec.offset, checks),
         _ => {
             checks.error(at, "write exactly one of tumbling, hopping and session");
             (1, 1)
         }
     };
-    if size % every != 0 || size / every > MAX_HOPS {
+    if size % every != 0 {
         checks.error_with_hint(
             format!("{at}.hopping.size"),
-            format!("{size} ms is not a multiple of every ({every} ms) up to {MAX_HOPS} times"),
+            format!("{size} ms is not a multiple of every ({every} ms)"),
             "write a multiple, such as size: 1m and every: 1s",
+        );
+    } else if size / every > MAX_HOPS {
+        checks.error_with_hint(
+            format!("{at}.hopping.size"),
+            format!("{size} ms is more than {MAX_HOPS} times every ({every} ms)"),
+            "write a shorter size, or a longer every",
         );
     }
     let offset = checks.duration(&format!("{at}.offset"), &spec.offset);
@@ -87,6 +89,75 @@ fn span(at: &str, spec: &api::WindowSpec, checks: &mut Checks) -> WindowSpan {
         );
     }
     WindowSpan::Aligned { size, every, offset }
+}
+
+/// Where groups are the keys: the fields of the key must have room in the result.
+pub(super) fn check_key(at: &str, window: &WindowSettings, key: &[FieldPath], checks: &mut Checks) {
+    let taken = key.iter().find(|path| {
+        let name = first(path);
+        RESULT_FIELDS.contains(&name)
+            || window.compute.iter().any(|aggregate| aggregate.name == name)
+    });
+    if let Some(path) = taken {
+        checks.error_with_hint(
+            format!("{at}.by"),
+            format!(
+                "the result has a field `{}` already, which is also one of the key",
+                first(path)
+            ),
+            "write the fields of the groups, or give what is computed another name",
+        );
+    }
+}
+
+/// Each field of a group stands in the result where the event had it.
+fn check_groups(at: &str, by: &[FieldPath], checks: &mut Checks) {
+    for (index, path) in by.iter().enumerate() {
+        let at = format!("{at}[{index}]");
+        let name = first(path);
+        let within = |outer: &FieldPath, inner: &FieldPath| {
+            inner.as_str().strip_prefix(outer.as_str()).is_some_and(|r| r.starts_with(['.', '[']))
+        };
+        if name.is_empty() {
+            checks.error_with_hint(at, format!("`{path}` names no field"), "write a field");
+        } else if RESULT_FIELDS.contains(&name) {
+            checks.error_with_hint(
+                at,
+                format!("the result has a field `{name}` already"),
+                "give it another name by a `map` before the window",
+            );
+        } else if let Some(other) =
+            by[..index].iter().find(|other| within(other, path) || within(path, other))
+        {
+            let message = format!("`{path}` and `{other}` lie within each other");
+            checks.error_with_hint(at, message, "leave one out");
+        }
+    }
+}
+
+/// The field of a path at the top of the event; empty for the event itself.
+fn first(path: &FieldPath) -> &str {
+    path.as_str().trim_start_matches('.').split(['.', '[']).next().unwrap_or_default()
+}
+
+fn session(at: &str, spec: &api::SessionSpec, offset: &str, checks: &mut Checks) -> WindowSpan {
+    let gap = checks.positive_duration(&format!("{at}.session.gap"), &spec.gap);
+    let longest = checks.positive_duration(&format!("{at}.session.longest"), &spec.longest);
+    if longest < gap {
+        checks.error_with_hint(
+            format!("{at}.session.longest"),
+            format!("`{}` is shorter than the gap of `{}`", spec.longest, spec.gap),
+            "write a longer one",
+        );
+    }
+    if !checks.duration(&format!("{at}.offset"), offset).is_zero() {
+        checks.error_with_hint(
+            format!("{at}.offset"),
+            "sessions begin with their first event and cannot be shifted",
+            "leave it out",
+        );
+    }
+    WindowSpan::Session { gap, longest }
 }
 
 fn kind(at: &str, spec: &api::AggregateSpec, checks: &mut Checks) -> Option<AggregateKind> {

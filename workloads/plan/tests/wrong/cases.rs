@@ -127,7 +127,9 @@ pub(crate) const CASES: &[Case] = &[
             r#"filter: "true"
       rank: {group: .race"#,
         )],
-        &["a.yaml: spec.processors[1]: write exactly one of map, filter, motion, rank and laps"],
+        &[
+            "a.yaml: spec.processors[1]: write exactly one of map, filter, window, motion, rank, laps, geofence, dedupe, enrich and alert",
+        ],
     ),
     (
         "no_operation",
@@ -136,7 +138,9 @@ pub(crate) const CASES: &[Case] = &[
 "#,
             "",
         )],
-        &["a.yaml: spec.processors[3]: write exactly one of map, filter, motion, rank and laps"],
+        &[
+            "a.yaml: spec.processors[3]: write exactly one of map, filter, window, motion, rank, laps, geofence, dedupe, enrich and alert",
+        ],
     ),
     (
         "both_topics",
@@ -252,7 +256,7 @@ pub(crate) const CASES: &[Case] = &[
         "an_empty_dashboard",
         &[("      feed: {from: texts, text: .text}\n", "      {}\n")],
         &[
-            "a.yaml: spec.query.dashboard: write at least one of map, board and feed, or leave dashboard out",
+            "a.yaml: spec.query.dashboard: write at least one of map, board, feed and charts, or leave dashboard out",
         ],
     ),
     (

@@ -1,8 +1,12 @@
 //! Wrong resources, each with the errors that its author reads, literally.
 
 mod cases;
+mod computing;
+mod reach;
 
 use cases::CASES;
+use computing::COMPUTING_CASES;
+use reach::REACH_CASES;
 
 const BASE: &str = r#"apiVersion: millrace.dev/v1alpha1
 kind: TelemetryPipeline
@@ -69,7 +73,7 @@ fn the_base_is_right() {
 
 #[test]
 fn every_wrong_resource_is_refused_in_words() {
-    for (name, changes, expected) in CASES {
+    for (name, changes, expected) in CASES.iter().chain(REACH_CASES).chain(COMPUTING_CASES) {
         let mut text = BASE.to_owned();
         for (from, to) in *changes {
             assert!(text.contains(from), "{name}: the base has no {from:?}");

@@ -1,0 +1,440 @@
+//! Changes of the right resource that concern ways in over HTTP, routes and exposure, and the
+//! errors that follow.
+
+use crate::cases::Case;
+
+pub(crate) const REACH_CASES: &[Case] = &[
+    (
+        "two_protocols",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars}\n      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+        )],
+        &["a.yaml: spec.ingest[0]: write exactly one of http, websocket and mqtt"],
+    ),
+    (
+        "a_path_that_is_none",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"cars\"}\n",
+        )],
+        &[
+            "a.yaml: spec.ingest[0].http.path: `cars` does not have the right form; write a path such as `/telemetry/cpu` or `/devices/{id}`",
+        ],
+    ),
+    (
+        "a_path_with_half_a_parameter",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/cars/x{id}\"}\n",
+        )],
+        &[
+            "a.yaml: spec.ingest[0].http.path: `/cars/x{id}` does not have the right form; write a path such as `/telemetry/cpu` or `/devices/{id}`",
+        ],
+    ),
+    (
+        "a_parameter_that_stands_twice",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/cars/{id}/{id}\"}\n",
+        )],
+        &["spec.ingest[0].http.path: the parameter `id` stands twice; write another name"],
+    ),
+    (
+        "a_path_that_every_pipeline_answers",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/metrics/cars\"}\n",
+        )],
+        &[
+            "spec.ingest[0].http.path: `/metrics` is answered by every pipeline itself; write another path",
+        ],
+    ),
+    (
+        "a_parameter_that_the_path_does_not_have",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/cars/{race}\"}\n      map: .race = %path.rac\n",
+        )],
+        &["spec.ingest[0].map: the path has no parameter `rac`; write one of `%path.race`"],
+    ),
+    (
+        "a_header_in_capital_letters",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/cars\"}\n      map: .race = %headers.Race\n",
+        )],
+        &["spec.ingest[0].map: header names are in lower case here; write `%headers.race`"],
+    ),
+    (
+        "the_same_body_twice",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, accept: [json, json]}\n",
+        )],
+        &["spec.ingest[0].http.accept[1]: stands twice; leave one out"],
+    ),
+    (
+        "none_beside_other_bodies",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, accept: [none, json]}\n",
+        )],
+        &[
+            "spec.ingest[0].http.accept: `none` does not read the body, and so takes all types; write `none` alone, or leave it out",
+        ],
+    ),
+    (
+        "no_body_at_all",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, accept: []}\n",
+        )],
+        &["a.yaml: spec.ingest[0].http.accept: is empty; write at least 1"],
+    ),
+    (
+        "a_header_that_stands_twice",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, headers: [{name: Race}, {name: race}]}\n",
+        )],
+        &["spec.ingest[0].http.headers[1].name: `race` stands twice; leave one out"],
+    ),
+    (
+        "a_header_that_the_server_reads",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, headers: [{name: Traceparent}, {name: Content-Type}, {name: Authorization}]}\n",
+        )],
+        &[
+            "spec.ingest[0].http.headers[0].name: `Traceparent` is read by the server itself; it is always taken and carried; leave it out",
+            "spec.ingest[0].http.headers[1].name: `Content-Type` is read by the server itself; say what is taken by `accept`",
+            "spec.ingest[0].http.headers[2].name: `Authorization` is read by the server itself; say who may come in by `exposure.auth`; `%user` is who it was",
+        ],
+    ),
+    (
+        "an_answer_that_has_no_body",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, respond: {status: 204, body: .}}\n",
+        )],
+        &[
+            "spec.ingest[0].http.respond.body: an answer of status 204 has no body; write another status, or leave the body out",
+        ],
+    ),
+    (
+        "a_type_of_no_body",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, respond: {contentType: text/plain}}\n",
+        )],
+        &[
+            "spec.ingest[0].http.respond.contentType: an answer without a body has no type; write `body` as well, or leave it out",
+        ],
+    ),
+    (
+        "a_header_of_an_answer_that_is_no_text",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, respond: {headers: [{name: x, value: .a}]}}\n",
+        )],
+        &[
+            "spec.ingest[0].http.respond.headers[0].value: the last expression is not always a text; end the program with a text, such as `\"max-age=60\"`",
+        ],
+    ),
+    (
+        "a_header_of_an_answer_that_the_server_writes",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, respond: {headers: [{name: Content-Length, value: \"\\\"1\\\"\"}, {name: Content-Type, value: \"\\\"a\\\"\"}]}}\n",
+        )],
+        &[
+            "spec.ingest[0].http.respond.headers[0].name: `Content-Length` is written by the server itself; leave it out",
+            "spec.ingest[0].http.respond.headers[1].name: the type has a field of its own; write `contentType`",
+        ],
+    ),
+    (
+        "an_answer_that_asks_for_the_time",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, respond: {body: now()}}\n",
+        )],
+        &[
+            "spec.ingest[0].http.respond.body: the program does not compile:\nerror[E610]: function compilation error: error[E105] `now` gives another result each time and is allowed only in the `map` of an ingest; use `%eventTime`, `%ingestTime` or `%id` here\n  ┌─ :1:1\n  │\n1 │ now()\n  │ ^^^^^ not allowed here\n  │",
+        ],
+    ),
+    (
+        "a_status_of_an_invalid_event_that_is_no_refusal",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, onInvalid: {status: 200}}\n",
+        )],
+        &["a.yaml: spec.ingest[0].http.onInvalid.status: 200 is too small; write 400 or more"],
+    ),
+    (
+        "an_identity_that_is_declared_already",
+        &[
+            (
+                "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+                "      http: {path: /cars, identity: content}\n",
+            ),
+            ("key: [.race]", "key: [.race]\n      eventId: .id"),
+        ],
+        &[
+            "spec.ingest[0].http.identity: `.id` identifies the events of `cars` already; leave `identity` out, or `eventId` of the stream",
+        ],
+    ),
+    (
+        "no_time_for_a_request",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: /cars, limits: {timeout: 0s}}\n",
+        )],
+        &["spec.ingest[0].http.limits.timeout: `0s` is no time at all; write `1ms` or more"],
+    ),
+    (
+        "two_ways_in_at_one_address",
+        &[
+            (
+                "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+                "      http: {path: /cars}\n",
+            ),
+            (
+                "  processors:\n",
+                "    - {name: more, http: {path: /cars}, to: cars}\n  processors:\n",
+            ),
+        ],
+        &[
+            "spec.ingest[1].http.path: POST /cars is taken by spec.ingest[0].http.path already; write another path or method",
+        ],
+    ),
+    (
+        "parameters_alone_do_not_make_addresses_different",
+        &[
+            (
+                "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+                "      http: {path: \"/cars/{race}\"}\n",
+            ),
+            (
+                "  processors:\n",
+                "    - {name: more, http: {path: \"/cars/{id}\"}, to: cars}\n  processors:\n",
+            ),
+        ],
+        &[
+            "spec.ingest[1].http.path: POST /cars/{id} is taken by spec.ingest[0].http.path already; write another path or method",
+        ],
+    ),
+    (
+        "a_parameter_takes_an_empty_segment_too",
+        &[
+            (
+                "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+                "      http: {path: \"/cars/{race}\"}\n",
+            ),
+            (
+                "  processors:\n",
+                "    - {name: more, http: {path: /cars/}, to: cars}\n  processors:\n",
+            ),
+        ],
+        &[
+            "spec.ingest[1].http.path: POST /cars/ is taken by spec.ingest[0].http.path already; write another path or method",
+        ],
+    ),
+    (
+        "a_route_and_a_websocket_at_one_address",
+        &[
+            (
+                "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+                "      websocket: {path: /live}\n",
+            ),
+            (
+                "  query:\n",
+                "  query:\n    routes:\n      - {path: /live, constant: {}, respond: {body: \"1\"}}\n",
+            ),
+        ],
+        &[
+            "spec.query.routes[0].path: GET /live is taken by spec.ingest[0].websocket.path already; write another path or method",
+        ],
+    ),
+    (
+        "a_route_of_an_unknown_table",
+        &[("  query:\n", "  query:\n    routes:\n      - {path: /rows, list: {table: row}}\n")],
+        &["spec.query.routes[0].list.table: no sink writes a table `row`; did you mean `rows`?"],
+    ),
+    (
+        "a_condition_on_an_unknown_column",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: \"/rows/{car}\", one: {table: rows, where: [{column: cat}]}}\n",
+        )],
+        &[
+            "spec.query.routes[0].one.where[0].column: the table `rows` has no column `cat`; did you mean `car`?",
+            "spec.query.routes[0].one.where: nothing reads the parameter `car` of the path; write a condition with `parameter: car`",
+        ],
+    ),
+    (
+        "a_parameter_that_nothing_reads",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: \"/rows/{id}\", one: {table: rows, where: [{column: car}]}}\n",
+        )],
+        &[
+            "spec.query.routes[0].one.where: nothing reads the parameter `id` of the path; write a condition with `parameter: id`",
+        ],
+    ),
+    (
+        "a_parameter_of_a_list_that_is_taken",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /rows, list: {table: rows, where: [{column: car, parameter: limit}]}}\n",
+        )],
+        &[
+            "spec.query.routes[0].list.where[0]: the parameter `limit` has a meaning of its own in a list; write another name as its `parameter`",
+        ],
+    ),
+    (
+        "a_time_that_is_no_timestamp",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /rows, list: {table: rows, time: car}}\n",
+        )],
+        &[
+            "spec.query.routes[0].list.time: the column `car` is no timestamp; write a column of type timestamp",
+        ],
+    ),
+    (
+        "an_order_by_an_unknown_column",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /rows, list: {table: rows, order: {by: cra}}}\n",
+        )],
+        &[
+            "spec.query.routes[0].list.order.by: the table `rows` has no column `cra`; write one of race, car",
+        ],
+    ),
+    (
+        "a_column_that_cannot_be_compared",
+        &[
+            (
+                "  query:\n",
+                "  query:\n    routes:\n      - {path: /rows, list: {table: rows, where: [{column: car}], order: {by: car}}}\n",
+            ),
+            ("{name: car, type: integer", "{name: car, type: json"),
+            ("primaryKey: [race, car]", "primaryKey: [race]"),
+        ],
+        &[
+            "spec.query.routes[0].list.where[0].column: the column `car` has the type json, which cannot be compared; write a column of another type",
+            "spec.query.routes[0].list.order.by: the column `car` has the type json, which cannot be ordered; write a column of another type",
+        ],
+    ),
+    (
+        "a_constant_that_says_nothing",
+        &[("  query:\n", "  query:\n    routes:\n      - {path: /x, constant: {}}\n")],
+        &[
+            "spec.query.routes[0].respond: does not say what is answered; write a body, such as `{\"status\": \"UP\"}`",
+        ],
+    ),
+    (
+        "a_constant_with_settings",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /x, constant: {a: 1}, respond: {body: \"1\"}}\n",
+        )],
+        &[
+            "a.yaml: spec.query.routes[0].constant.a: is not a known field; there is nothing to set here; write `{}`",
+        ],
+    ),
+    (
+        "a_route_with_two_answers",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /x, constant: {}, list: {table: rows}, respond: {body: \"1\"}}\n",
+        )],
+        &["a.yaml: spec.query.routes[0]: write exactly one of one, list and constant"],
+    ),
+    (
+        "a_context_of_requests_in_an_answer_to_a_query",
+        &[(
+            "  query:\n",
+            "  query:\n    routes:\n      - {path: /x, constant: {}, respond: {body: \"%id\"}}\n",
+        )],
+        &[
+            "spec.query.routes[0].respond.body: `%id` does not exist here; write one of `%path`, `%query`",
+        ],
+    ),
+    (
+        "a_rule_for_a_parameter",
+        &[("  query:\n", "  exposure: {auth: [{path: \"/a/{b}\", open: {}}]}\n  query:\n")],
+        &[
+            "spec.exposure.auth[0].path: `/a/{b}` has a parameter; write the part of the path before it; the rule holds for all below",
+        ],
+    ),
+    (
+        "two_rules_for_one_path",
+        &[(
+            "  query:\n",
+            "  exposure: {auth: [{path: /a/, open: {}}, {path: /a, open: {}}]}\n  query:\n",
+        )],
+        &["spec.exposure.auth[1].path: `/a` has a rule already; leave one out"],
+    ),
+    (
+        "a_rule_for_what_is_always_open",
+        &[(
+            "  query:\n",
+            "  exposure: {auth: [{path: /metrics, basic: {users: {file: users}}}]}\n  query:\n",
+        )],
+        &["spec.exposure.auth[0].path: `/metrics` is always open; leave the rule out"],
+    ),
+    (
+        "a_rule_of_two_kinds",
+        &[(
+            "  query:\n",
+            "  exposure: {auth: [{path: /a, open: {}, basic: {users: {file: users}}}]}\n  query:\n",
+        )],
+        &["a.yaml: spec.exposure.auth[0]: write exactly one of open, basic and bearer"],
+    ),
+    (
+        "a_secret_and_a_file",
+        &[(
+            "  query:\n",
+            "  exposure: {auth: [{path: /a, basic: {users: {file: users, secret: {name: a, key: b}}}}]}\n  query:\n",
+        )],
+        &[
+            "a.yaml: spec.exposure.auth[0].basic.users: write exactly one of secret (name and key of a Secret) and file (a path)",
+        ],
+    ),
+    (
+        "no_keys_of_tokens",
+        &[("  query:\n", "  exposure: {auth: [{path: /a, bearer: {}}]}\n  query:\n")],
+        &[
+            "a.yaml: spec.exposure.auth[0].bearer: write exactly one of keys (a Secret or file) and keysUrl",
+        ],
+    ),
+    (
+        "a_password_in_an_address",
+        &[(
+            "  query:\n",
+            "  exposure: {auth: [{path: /a, bearer: {keysUrl: \"https://a:b@host/keys\"}}]}\n  query:\n",
+        )],
+        &[
+            "spec.exposure.auth[0].bearer.keysUrl: has a user or password, which all who read the resource would see; write the address alone",
+        ],
+    ),
+    (
+        "a_certificate_of_two_kinds",
+        &[(
+            "  query:\n",
+            "  exposure: {tls: {selfSigned: {}, files: {certificate: a, key: b}}}\n  query:\n",
+        )],
+        &[
+            "a.yaml: spec.exposure.tls: write exactly one of secret (with tls.crt and tls.key), files and selfSigned",
+        ],
+    ),
+    (
+        "an_origin_with_a_path",
+        &[("  query:\n", "  exposure: {origins: [\"https://a.example/b\"]}\n  query:\n")],
+        &[
+            "a.yaml: spec.exposure.origins[0]: `https://a.example/b` does not have the right form; write a scheme and a host, such as `https://example.com`",
+        ],
+    ),
+];
