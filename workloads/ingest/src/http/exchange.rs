@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Extensions;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
@@ -31,6 +32,7 @@ use crate::acceptor::Route;
 use crate::acceptor::dead_letter_entry;
 use crate::acceptor::reasons;
 use crate::acceptor::record_entry;
+use crate::http::Arrival;
 use crate::http::answer;
 use crate::http::answer::Summary;
 use crate::http::batch::Elements;
@@ -87,6 +89,11 @@ impl HttpEntry {
     }
 }
 
+/// When a request arrived.
+fn arrival_of(extensions: &Extensions) -> i64 {
+    extensions.get::<Arrival>().map_or_else(now_millis, |arrival| arrival.0)
+}
+
 /// Answers a request.
 pub(super) async fn serve(entry: Arc<HttpEntry>, request: Request) -> Response {
     let begun = Instant::now();
@@ -133,7 +140,7 @@ impl HttpEntry {
             uri: &parts.uri,
             headers: &parts.headers,
             user: parts.extensions.get::<User>().map(|user| &*user.0),
-            arrival: now_millis(),
+            arrival: arrival_of(&parts.extensions),
         };
         let request = self.route.admit(head).map_err(|error| {
             self.metrics.refused(RefusedBy::Request);

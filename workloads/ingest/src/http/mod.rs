@@ -40,6 +40,11 @@ use crate::http::metrics::Metrics;
 use crate::http::paths::router_paths;
 use crate::http::websocket::WebSocketEntry;
 
+/// When a request arrived, in milliseconds since 1970-01-01T00:00:00Z. As an extension of a request
+/// it stands in for the clock, which only who calls the routes without a port can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival(pub i64);
+
 /// The routes of all ways in over HTTP and WebSocket. `closing` ends WebSocket connections.
 ///
 /// Parameters of paths are named `p0`, `p1` and so on, so that paths that differ in the names of
