@@ -254,15 +254,15 @@ stage speeds: reads cars, 3 tasks
     assert_eq!(
         with("by: [.team], combine: all, "),
         "\
-stage speeds: reads cars, 3 tasks
-  rekey speeds.repartition ← cars, key [.team] → speeds.repartition
-
-stage speeds: reads speeds.repartition, 3 tasks
-  windowPartial speeds.partial ← speeds.repartition, key [.window] → speeds.partial
+stage speeds.partial: reads cars, 3 tasks
+  window-partial speeds.partial ← cars, key [.window] → speeds.partial
 
 stage speeds: reads speeds.partial, 1 task
-  window speeds ← speeds.partial
-"
+  window-combine speeds ← speeds.partial
+  rekey order.repartition ← speeds, key [.race] → order.repartition
+
+stage order: reads order.repartition, 1 task
+  rank order ← order.repartition → order"
     );
 }
 
