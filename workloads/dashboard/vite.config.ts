@@ -7,7 +7,7 @@ export default defineConfig({
   root: "page",
   // The page may be served below any path.
   base: "./",
-  server: { proxy: { "/api": { target: api, changeOrigin: true } } },
+  server: { proxy: { "/api": { target: api, changeOrigin: true }, "/openapi.json": { target: api, changeOrigin: true } } },
   build: {
     outDir: "../dist",
     emptyOutDir: true,
@@ -15,5 +15,6 @@ export default defineConfig({
     // A strict content security policy allows neither inline scripts nor data URLs.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: { index: "page/index.html", openapi: "page/openapi.html" } },
   },
 });

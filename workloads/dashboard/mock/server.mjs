@@ -23,7 +23,7 @@ const pipeline = {
   mqtt: { address: "127.0.0.1:1883" },
   streams: [
     { name: "coordinates", kind: "ingested", partitions: 1 },
-    ...["motion", "positions", "laps", "status", "commentary"].map((name) => ({ name, kind: "derived", partitions: 1 })),
+    ...["motion", "positions", "laps", "status", "commentary", "report"].map((name) => ({ name, kind: "derived", partitions: 1 })),
     { name: "dead-letters", kind: "deadLetters", partitions: 1 },
   ],
   ingest: [{ name: "cars", to: "coordinates", protocol: "mqtt", topics: ["carCoordinates", "carCoordinates/+"] }],
@@ -50,6 +50,25 @@ const pipeline = {
       ],
     },
     feed: { from: "commentary", text: ".text" },
+    charts: [
+      { title: "Speed", from: "motion", each: null, series: ".carIndex", value: ".speed", unit: "mph" },
+      { title: "Speeds of a report", from: "report", each: ".counters", series: ".car", value: ".mean", unit: "mph" },
+    ],
+  },
+};
+
+const description = {
+  openapi: "3.1.0",
+  info: { title: "race", version: "0.1.0" },
+  tags: [{ name: "management", description: "What every pipeline answers." }],
+  paths: {
+    "/api/v1/status": { get: { operationId: "status", tags: ["management"], summary: "What the pipeline is doing", responses: { 200: { description: "Parts and streams.", content: { "application/json": {} } } } } },
+    "/api/v1/streams/{stream}/records": {
+      get: {
+        operationId: "records", tags: ["management"], summary: "A page of records", responses: { 200: { description: "Records." } },
+        parameters: [{ name: "stream", in: "path", required: true, schema: { type: "string" } }, { name: "limit", in: "query", schema: { type: "integer" } }],
+      },
+    },
   },
 };
 
@@ -63,11 +82,13 @@ function append(stream, key, value, eventTime) {
   const record = { partition: 0, offset, key, eventTime, ingestTime: Date.now(), id: `${stream}-${offset}`, headers: {}, value };
   log.records.push(record);
   if (log.records.length > 20_000) log.start += log.records.splice(0, 5000).length;
-  for (const listener of listeners) if (listener.stream === stream) send(listener.response, record);
+  for (const listener of listeners) if (listener.next.has(stream)) send(listener, stream, record);
 }
 
-function send(response, record) {
-  response.write(`id: 0-${record.offset + 1}\nevent: record\ndata: ${JSON.stringify(record)}\n\n`);
+function send({ response, next }, stream, record) {
+  next.set(stream, record.offset + 1);
+  const cursor = [...next].map(([name, offset]) => `${name}:0-${offset}`).join(";");
+  response.write(`id: ${cursor}\nevent: record\ndata: ${JSON.stringify({ stream, ...record })}\n\n`);
 }
 
 const lap = readLap(join(here, "../../../examples/data/silverstone-standing-lap.csv"));
@@ -78,6 +99,10 @@ for (const text of ['{"timestamp":"yesterday"}', "not JSON at all <script>alert(
   append("dead-letters", null, { stage: "ingest cars", reason: text.startsWith("{") ? "timestamp: \"yesterday\" is not of type \"integer\"" : "the body is not JSON: expected ident at line 1 column 2", preview: text }, Date.now());
 }
 setInterval(() => { for (const race of all) race.tick(); }, 200);
+setInterval(() => {
+  const counters = all[0].cars.map(({ car, pace }) => ({ car, mean: 100 * pace + Math.random() * 5 }));
+  append("report", null, { counters }, Date.now());
+}, 500);
 setInterval(() => {
   for (const log of logs.values()) {
     const end = log.start + log.records.length;
@@ -118,13 +143,18 @@ function page(stream, query) {
   return { records, next: first + records.length };
 }
 
-function follow(stream, query, request, response) {
+function follow(query, request, response) {
+  const names = (query.get("streams") ?? "").split(",");
+  if (!names.every((name) => logs.has(name))) return response.writeHead(404).end();
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
   response.write(": hello\n\n");
-  const cursor = /^0-(\d+)$/.exec(request.headers["last-event-id"] ?? query.get("from") ?? "now");
-  const log = logs.get(stream);
-  if (cursor) for (const record of log.records.slice(Math.max(0, Number(cursor[1]) - log.start))) send(response, record);
-  const listener = { stream, response };
+  const from = request.headers["last-event-id"] ?? query.get("from") ?? "now";
+  const listener = { response, next: new Map() };
+  for (const name of names) listener.next.set(name, logs.get(name).start + logs.get(name).records.length);
+  for (const [, name, offset] of from.matchAll(/([^;:]+):0-(\d+)/g)) {
+    const log = logs.get(name);
+    for (const record of log?.records.slice(Math.max(0, Number(offset) - log.start)) ?? []) send(listener, name, record);
+  }
   listeners.add(listener);
   response.on("close", () => listeners.delete(listener));
 }
@@ -151,10 +181,11 @@ createServer((request, response) => {
     return response.end();
   }
   if (Date.now() < downUntil) return request.socket.destroy();
-  const events = /^\/api\/v1\/streams\/([^/]+)\/(events|records)$/.exec(pathname);
-  if (events && logs.has(events[1])) {
-    return events[2] === "events" ? follow(events[1], searchParams, request, response) : answer(response, page(events[1], searchParams));
-  }
+  if (pathname === "/api/v1/events") return follow(searchParams, request, response);
+  const records = /^\/api\/v1\/streams\/([^/]+)\/records$/.exec(pathname);
+  if (records && logs.has(records[1])) return answer(response, page(records[1], searchParams));
+  if (pathname === "/openapi") return file("/openapi.html", response);
+  if (pathname === "/openapi.json") return answer(response, description);
   if (pathname === "/api/v1/pipeline") return answer(response, pipeline);
   if (pathname === "/api/v1/status") return answer(response, status());
   if (pathname === "/api/v1/dead-letters") {

@@ -127,4 +127,30 @@ await check("thousands of records a second do not freeze the page", { MOCK_RACES
   assert.ok(frames > 5, `${frames} frames a second`);
 });
 
+await check("charts show a line for each series, from history and live", {}, async (page) => {
+  await page.waitForFunction(() => document.querySelectorAll(".chart canvas").length === 2, undefined, limit);
+  await page.waitForFunction(() => document.querySelectorAll(".chart-legend")[1]?.children.length === 6, undefined, limit);
+  const before = await page.locator(".chart-legend").first().innerText();
+  await page.waitForFunction((text) => document.querySelector(".chart-legend")?.innerText !== text, before, limit);
+});
+
+await check("all streams share one connection", {}, async (page) => {
+  const opened = [];
+  page.on("request", (request) => { if (request.url().includes("/events?")) opened.push(request.url()); });
+  await page.reload();
+  const before = await page.locator(".chart-legend").last().innerText();
+  await page.waitForFunction((text) => [...document.querySelectorAll(".chart-legend")].at(-1)?.innerText !== text, before, limit);
+  await page.waitForTimeout(1000);
+  assert.equal(opened.length, 1);
+});
+
+await check("the API is tried on a page of its own", {}, async (page, url) => {
+  await page.goto(`${url}openapi`);
+  await page.locator("summary", { hasText: "records" }).click();
+  await page.locator("details[open] input").first().fill("laps");
+  await page.locator("details[open] .send").click();
+  await page.waitForFunction(() => document.querySelector("details[open] .answer-status")?.textContent.startsWith("200"), undefined, limit);
+  assert.match(await page.locator("details[open] .answer").innerText(), /"records"/);
+});
+
 await browser.close();

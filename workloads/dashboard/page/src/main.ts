@@ -2,6 +2,7 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./styles/base.css";
+import "./styles/charts.css";
 import "./styles/layout.css";
 import "./styles/panels.css";
 import "./styles/pipeline.css";
@@ -11,11 +12,13 @@ import type { Pipeline, Status } from "./api/types";
 import { Feeder } from "./live/feeder";
 import { StatusWatch } from "./live/watch";
 import { Colours } from "./model/colour";
+import { ChartData } from "./model/chart";
 import { bytes, duration, entityTitle } from "./model/format";
 import { Groups } from "./model/groups";
 import { gather, hasStartedOver } from "./model/status";
 import { Banner } from "./view/banner";
 import { BoardPanel } from "./view/board";
+import { ChartPanel } from "./view/chart";
 import { DeadPanel } from "./view/dead";
 import { byId, prefersStillness, setHidden, setText } from "./view/dom";
 import { FeedPanel } from "./view/feed";
@@ -65,6 +68,8 @@ function run(pipeline: Pipeline): void {
   const sides = [board, feed].filter((panel) => panel !== null).length;
   views.classList.toggle("one-side", sides === 1);
   views.classList.toggle("no-side", sides === 0);
+  const charts = (pipeline.dashboard?.charts ?? []).map((view) => new ChartPanel(byId("charts"), view, new ChartData(view), colours));
+  setHidden(byId("charts"), charts.length === 0);
   byId("pipeline").hidden = false;
   document.body.classList.add("started");
 
@@ -73,11 +78,16 @@ function run(pipeline: Pipeline): void {
   const dead = new DeadPanel(byId("dead-panel"), byId("dead-count"), pipeline);
   const choice = new GroupChoice(byId("group-label"), byId("group") as HTMLSelectElement);
   const groups = new Groups(pipeline.dashboard ?? {}, (group, time) => map?.observe(group, time));
-  const feeder = new Feeder((stream, record) => { groups.take(stream, record); }, () => { watch.ask(); });
+  const streams = [...new Set([...groups.streams, ...charts.map(({ stream }) => stream)])];
+  const feeder = new Feeder((stream, record) => {
+    groups.take(stream, record);
+    for (const chart of charts) chart.take(stream, record);
+  }, () => { watch.ask(); });
 
   themeToggle(byId("theme") as HTMLButtonElement, () => {
     map?.recolour();
     rates.recolour();
+    for (const chart of charts) chart.recolour();
   });
 
   let last: Status | null = null;
@@ -87,7 +97,7 @@ function run(pipeline: Pipeline): void {
     (status) => {
       if (last && status.uptimeSeconds < last.uptimeSeconds) void checkRestart(pipeline, last, status);
       last = status;
-      if (Date.now() - lastAt > ABSENT_MS && !document.hidden) feeder.restart(pipeline, groups.streams);
+      if (Date.now() - lastAt > ABSENT_MS && !document.hidden) feeder.restart(pipeline, streams);
       else if (lost) feeder.hurry();
       lastAt = Date.now();
       lost = false;
@@ -106,8 +116,8 @@ function run(pipeline: Pipeline): void {
     },
   );
   watch.ask();
-  feeder.start(pipeline, groups.streams);
-  pauseWhenHidden(feeder, watch, () => { feeder.restart(pipeline, groups.streams); });
+  feeder.start(pipeline, streams);
+  pauseWhenHidden(feeder, watch, () => { feeder.restart(pipeline, streams); });
 
   const still = prefersStillness();
   const frame = (now: number): void => {
@@ -117,6 +127,7 @@ function run(pipeline: Pipeline): void {
     map?.draw(group, now, still);
     board?.draw(group, now);
     feed?.draw(group);
+    for (const chart of charts) chart.draw(now);
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);

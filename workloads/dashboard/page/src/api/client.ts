@@ -8,8 +8,9 @@ export function apiUrl(path: string, base: string = document.baseURI): string {
   return new URL(`api/v1/${path}`, base).href;
 }
 
-export function eventsUrl(stream: string, from: string): string {
-  return apiUrl(`streams/${encodeURIComponent(stream)}/events?from=${encodeURIComponent(from)}`);
+/** Where several streams are followed at once; each event names its stream. */
+export function eventsUrl(streams: readonly string[], from: string): string {
+  return apiUrl(`events?streams=${encodeURIComponent(streams.join(","))}&from=${encodeURIComponent(from)}`);
 }
 
 export function getPipeline(): Promise<Pipeline> {

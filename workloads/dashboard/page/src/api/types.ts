@@ -21,6 +21,17 @@ export interface Dashboard {
   map?: MapView | null;
   board?: BoardView | null;
   feed?: FeedView | null;
+  charts?: ChartView[] | null;
+}
+
+export interface ChartView {
+  title: string;
+  from: string;
+  /** The array whose items are plotted; without it the event itself is. */
+  each?: string | null;
+  series?: string | null;
+  value: string;
+  unit?: string | null;
 }
 
 export interface MapView {
@@ -78,6 +89,8 @@ export interface StreamStatus {
 }
 
 export interface StreamRecord {
+  /** Named where several streams are followed at once. */
+  stream?: string;
   partition: number;
   offset: number;
   key: string | null;

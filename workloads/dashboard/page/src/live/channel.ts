@@ -5,8 +5,8 @@
 import type { Channel } from "./follower";
 import { eventsUrl } from "../api/client";
 
-export function openChannel(stream: string, from: string): Channel {
-  const source = new EventSource(eventsUrl(stream, from));
+export function openChannel(streams: readonly string[], from: string): Channel {
+  const source = new EventSource(eventsUrl(streams, from));
   const channel: Channel = { onopen: null, onrecord: null, onlost: null, close: () => { source.close(); } };
   source.onopen = () => channel.onopen?.();
   source.onerror = () => {

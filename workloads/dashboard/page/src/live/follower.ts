@@ -1,4 +1,4 @@
-// Follows one stream by server-sent events, through lost connections, from where it was.
+// Follows streams by server-sent events, through lost connections, from where it was.
 
 /** As much of an `EventSource` as is needed. */
 export interface Channel {

@@ -1,7 +1,6 @@
 // Follows one stream by asking for its new records again and again.
 //
-// Browsers allow six connections to one HTTP/1.1 server over all windows, and an event stream
-// holds one for good: streams that need not be smooth are followed like this.
+// Streams beyond those that one connection carries are followed like this.
 
 import type { RecordPage, StreamRecord } from "../api/types";
 import { getRecords } from "../api/client";
