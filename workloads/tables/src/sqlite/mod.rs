@@ -5,10 +5,23 @@
 
 mod catalogue;
 mod commit;
+mod copy;
 mod open;
+mod reader;
 mod select;
 mod serving;
 mod sql;
+mod statement;
+
+pub use reader::QueryAnswer;
+pub use reader::QueryError;
+pub use reader::SqliteReader;
+pub use reader::TableDescription;
+pub use statement::RefusedStatement;
+pub use statement::is_complete;
+
+pub use copy::CopyTablesError;
+pub use copy::copy;
 
 use std::collections::HashMap;
 use std::path::Path;
