@@ -164,6 +164,9 @@ async fn look_back(
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecordView<'a> {
+    /// The stream, where several are followed at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
     partition: Partition,
     offset: Offset,
     /// The key as text; `null` where it is none.
@@ -194,6 +197,7 @@ impl<'a> RecordView<'a> {
             _ => serde_json::from_slice(&record.value).ok(),
         };
         Self {
+            stream: None,
             partition,
             offset,
             key,
@@ -205,6 +209,11 @@ impl<'a> RecordView<'a> {
             value,
             value_base64: value.is_none().then(|| BASE64_STANDARD.encode(&record.value)),
         }
+    }
+
+    /// The view that names its stream.
+    pub(crate) fn of_stream(self, stream: &'a str) -> Self {
+        Self { stream: Some(stream), ..self }
     }
 }
 

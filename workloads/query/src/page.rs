@@ -22,6 +22,15 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
     serve(millrace_dashboard::index(), &headers)
 }
 
+/// `GET /openapi`: a page to try the API.
+pub(crate) async fn openapi(headers: HeaderMap) -> Response {
+    match millrace_dashboard::file("openapi.html") {
+        Some(page) => serve(page, &headers),
+        None => Problem::not_found("this build has no page to try the API; its description is at `/openapi.json`")
+            .into_response(),
+    }
+}
+
 /// Every path that is no route: a file of the dashboard, or nothing.
 pub(crate) async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');

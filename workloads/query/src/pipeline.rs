@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use millrace_plan::model::BoardView;
+use millrace_plan::model::ChartView;
 use millrace_plan::model::ColumnType;
 use millrace_plan::model::DashboardPlan;
 use millrace_plan::model::FeedView;
@@ -106,12 +107,15 @@ fn processors(stage: &StagePlan) -> Vec<Value> {
 }
 
 fn sink(sink: &SinkPlan) -> Value {
-    match table_of(sink) {
-        Some(table) => {
-            json!({"name": sink.name, "kind": "table", "from": sink.from, "table": table.name})
+    let kind = match &sink.target {
+        SinkTarget::Table(table) => {
+            return json!({"name": sink.name, "kind": "table", "from": sink.from, "table": table.name});
         }
-        None => json!({"name": sink.name, "kind": "mqtt", "from": sink.from}),
-    }
+        SinkTarget::Mqtt(_) => "mqtt",
+        SinkTarget::Webhook(_) => "webhook",
+        SinkTarget::Archive(_) => "archive",
+    };
+    json!({"name": sink.name, "kind": kind, "from": sink.from})
 }
 
 fn dashboard(plan: &DashboardPlan) -> Value {
@@ -119,6 +123,7 @@ fn dashboard(plan: &DashboardPlan) -> Value {
         "map": plan.map.as_ref().map(map_view),
         "board": plan.board.as_ref().map(board_view),
         "feed": plan.feed.as_ref().map(feed_view),
+        "charts": plan.charts.iter().map(chart_view).collect::<Vec<_>>(),
     })
 }
 
@@ -155,4 +160,15 @@ fn board_view(view: &BoardView) -> Value {
 
 fn feed_view(view: &FeedView) -> Value {
     json!({"from": view.from, "text": view.text.as_str()})
+}
+
+fn chart_view(view: &ChartView) -> Value {
+    json!({
+        "title": view.title,
+        "from": view.from,
+        "each": view.each.as_ref().map(millrace_core::FieldPath::as_str),
+        "series": view.series.as_ref().map(millrace_core::FieldPath::as_str),
+        "value": view.value.as_str(),
+        "unit": view.unit,
+    })
 }

@@ -77,9 +77,9 @@ pub(crate) async fn answer(
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
     let path = request.uri().path();
     let matches: Vec<_> = state.declared.0.find(path).collect();
-    let first = matches.iter().find(|found| {
-        matches!(found.target, Target::Query(_) | Target::Own | Target::WebSocket)
-    });
+    let first = matches
+        .iter()
+        .find(|found| matches!(found.target, Target::Query(_) | Target::Own | Target::WebSocket));
     let route = match first {
         Some(found) => match found.target {
             Target::Query(index) if found.parameters.is_empty() || !is_page_file(path) => {

@@ -77,7 +77,9 @@ impl Request {
                 }
                 std::collections::btree_map::Entry::Occupied(mut entry) => match entry.get_mut() {
                     Value::Array(values) => values.push(value),
-                    first => *first = Value::Array(vec![std::mem::replace(first, Value::Null), value]),
+                    first => {
+                        *first = Value::Array(vec![std::mem::replace(first, Value::Null), value])
+                    }
                 },
             }
         }
@@ -88,7 +90,10 @@ impl Request {
 /// Whether one of an answer's programs reads the query string, which then may have any parameter.
 pub(super) fn reads_query(plan: Option<&ResponsePlan>) -> bool {
     plan.is_some_and(|plan| {
-        plan.body.iter().chain(plan.headers.iter().map(|(_, program)| program)).any(|p| p.reads("query"))
+        plan.body
+            .iter()
+            .chain(plan.headers.iter().map(|(_, program)| program))
+            .any(|p| p.reads("query"))
     })
 }
 

@@ -61,7 +61,7 @@ spec:
       - path: /count
         list: {table: orders, limit: 1000}
         respond: {body: '{"count": length(array!(.rows))}'}
-      - path: "/{anything}"
+      - path: "/by/{anything}"
         one: {table: orders, where: [{column: customer, parameter: anything}]}
 "#;
 
@@ -138,8 +138,8 @@ async fn the_first_row_or_else_something_is_answered() {
     assert_eq!(body(&served.get("/first?customer=bob").await), "bob");
     let nobody = served.get("/first?customer=eve").await;
     assert_eq!((nobody.status, body(&nobody)), (202, "NOBODY"));
-    assert_eq!(served.get("/eve").await.status, 404);
-    assert_eq!(served.get("/bob").await.json()["pieces"], 2);
+    assert_eq!(served.get("/by/eve").await.status, 404);
+    assert_eq!(served.get("/by/bob").await.json()["pieces"], 2);
 }
 
 #[tokio::test]
@@ -153,10 +153,7 @@ async fn a_parameter_that_is_not_of_its_columns_type_is_refused_by_name() {
             "/orders?from=1000",
             "parameter `from`: `1000` is not a time: write RFC 3339 with an offset, such as 2026-01-01T00:00:00Z",
         ),
-        (
-            "/orders?limit=1001",
-            "parameter `limit`: `1001` is not a whole number from 1 to 1000",
-        ),
+        ("/orders?limit=1001", "parameter `limit`: `1001` is not a whole number from 1 to 1000"),
         (
             "/orders?cursor=x",
             "parameter `cursor`: the cursor does not belong to this look-up: start without one",
@@ -217,7 +214,6 @@ async fn requests_are_counted_by_the_declared_path() {
     let served = shop().await;
     served.get(FIRST).await;
     let text = String::from_utf8(served.get("/metrics").await.body).unwrap();
-    let line =
-        r#"millrace_http_requests_total{method="GET",route="/orders/{id}",status="200"} 1"#;
+    let line = r#"millrace_http_requests_total{method="GET",route="/orders/{id}",status="200"} 1"#;
     assert!(text.contains(line), "{text}");
 }

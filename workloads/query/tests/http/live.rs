@@ -10,6 +10,8 @@ use crate::fixtures::Served;
 use crate::fixtures::event;
 use crate::fixtures::letter;
 use crate::fixtures::standing;
+use crate::socket::OPENING;
+use crate::socket::Socket;
 
 const EVENTS: &str = "/api/v1/streams/positions/events";
 
@@ -134,4 +136,70 @@ async fn there_are_no_more_live_streams_than_the_limit() {
         let mut client = follow(&served, "", &[]).await;
         room = client.opened().await.starts_with("HTTP/1.1 200");
     }
+}
+
+#[tokio::test]
+async fn several_streams_are_followed_in_one_connection_and_events_name_theirs() {
+    let served = Served::new().await;
+    served.append("positions", 1, vec![standing(1, 1), standing(2, 2)]).await;
+    served.append("dead-letters", 0, vec![letter("ingest/cars", b"\xff")]).await;
+    let path = "/api/v1/events?streams=positions,dead-letters&from=positions:1-1;dead-letters:0-0";
+    let mut client = Follower::new(served.send("GET", path, &[]).await);
+    let (id, data) = client.next().await;
+    assert_eq!(id, "positions:0-0,1-2;dead-letters:0-0");
+    assert_eq!((&data["stream"], &data["value"]["car"]), (&"positions".into(), &2.into()));
+    let (id, data) = client.next().await;
+    assert_eq!(id, "positions:0-0,1-2;dead-letters:0-1");
+    assert_eq!((&data["stream"], &data["valueBase64"]), (&"dead-letters".into(), &"/w==".into()));
+    for (path, detail) in [
+        (
+            "/api/v1/events",
+            "parameter `streams`: write 1 to 16 streams with commas between them",
+        ),
+        (
+            "/api/v1/events?streams=positions,positions",
+            "parameter `streams`: `positions` stands twice",
+        ),
+        (
+            "/api/v1/events?streams=positions&from=0-1",
+            "parameter `from`: `0-1` is not `now`, `start` or the id of an event",
+        ),
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!((answer.status, &*answer.detail()), (400, detail), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_carries_the_same_events_each_with_where_to_come_back() {
+    let served = Served::new().await;
+    served.append("positions", 1, vec![standing(1, 1)]).await;
+    let mut client = Socket::open(&served, &format!("{EVENTS}?from=start"), &[]).await;
+    let event = client.text().await;
+    assert_eq!((&event["cursor"], &event["value"]["car"]), (&"0-0,1-1".into(), &1.into()));
+    assert_eq!(event.get("stream"), None);
+    served.append("positions", 0, vec![standing(2, 1)]).await;
+    assert_eq!(client.text().await["cursor"], "0-1,1-1");
+
+    let path = "/api/v1/events?streams=positions&from=positions:0-1,1-0";
+    let mut again = Socket::open(&served, path, &["Origin: http://localhost"]).await;
+    let event = again.text().await;
+    assert_eq!((&event["stream"], &event["value"]["car"]), (&"positions".into(), &1.into()));
+
+    served.shutdown.cancel();
+    for client in [&mut client, &mut again] {
+        let (code, reason) = client.closed().await;
+        assert_eq!((code, &*reason), (1001, "the server stops: come back with `from`"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_opens_no_websocket() {
+    let served = Served::new().await;
+    let mut headers = OPENING.to_vec();
+    headers.push("Origin: https://elsewhere.example");
+    let mut client = Follower::new(served.send("GET", EVENTS, &headers).await);
+    assert!(client.opened().await.starts_with("HTTP/1.1 403 "));
+    let mut wrong = Follower::new(served.send("GET", EVENTS, &["Upgrade: websocket"]).await);
+    assert!(wrong.opened().await.starts_with("HTTP/1.1 400 "));
 }

@@ -5,3 +5,4 @@ mod fixtures;
 mod declared;
 mod live;
 mod requests;
+mod socket;

@@ -59,7 +59,7 @@ async fn the_pipeline_and_its_status_are_shown() {
     );
     assert_eq!(pipeline["tables"][0]["primaryKey"], json!(["race", "car"]));
     assert_eq!(pipeline["tables"][0]["columns"][3], json!({"name": "seen", "type": "timestamp"}));
-    assert_eq!(pipeline["dashboard"], json!({"map": null, "board": null, "feed": null}));
+    assert_eq!(pipeline["dashboard"], json!({"map": null, "board": null, "feed": null, "charts": []}));
 
     let status = served.get("/api/v1/status").await.json();
     assert_eq!(status["ready"], false);
@@ -253,8 +253,8 @@ async fn a_wrong_request_gets_a_problem_that_names_what_is_wrong() {
         ),
         (
             "/api/v1/streams/positions/records?partition=2",
-            400,
-            "parameter `partition`: `2` is not a partition of `positions`: write 0 to 1",
+            404,
+            "`2` is not a partition of `positions`: write 0 to 1",
         ),
         (
             "/api/v1/streams/positions/records?from=-1",

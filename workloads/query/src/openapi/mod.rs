@@ -1,0 +1,89 @@
+//! The description of the API in OpenAPI 3.1, made from the plan.
+//!
+//! It says what this pipeline takes and answers, as narrowly as the plan knows it: what is
+//! described here as valid is accepted, and what is answered is described.
+
+mod ingest;
+mod operation;
+mod own;
+mod routes;
+mod security;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use millrace_plan::Plan;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use self::operation::Operation;
+use crate::state::SharedState;
+
+/// `GET /openapi.json`
+pub(crate) async fn document(State(state): State<SharedState>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], state.openapi.clone()).into_response()
+}
+
+/// The description of a pipeline's API.
+pub(crate) fn describe(plan: &Plan) -> Value {
+    let mut paths = Map::new();
+    let operations = ingest::operations(plan)
+        .into_iter()
+        .chain(routes::operations(plan))
+        .chain(own::operations(plan));
+    for operation in operations {
+        let Operation { method, path, .. } = &operation;
+        let (method, path) = (*method, path.clone());
+        let described = operation.into_json(&plan.exposure);
+        let item = paths.entry(path).or_insert_with(|| json!({}));
+        // Of two, the declared one comes first and is the one that answers.
+        if item.get(method).is_none() {
+            item[method] = described;
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": plan.pipeline,
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "What this pipeline takes and answers. Errors are problem documents as in RFC 9457.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [
+            {"name": "ingest", "description": "Where events enter."},
+            {"name": "query", "description": "What this pipeline answers."},
+            {"name": "live", "description": "Streams as they come; these answers do not end by themselves."},
+            {"name": "management", "description": "What every pipeline answers: streams, tables, dead letters."},
+            {"name": "health", "description": "Whether the process works."},
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": problem()},
+            "securitySchemes": security::schemes(&plan.exposure),
+        },
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "Why a request is refused, as in RFC 9457.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "description": "What is wrong, and what to send instead."},
+            "errors": {
+                "type": "array",
+                "description": "All that is wrong with an event, or each event of a batch that is refused.",
+                "items": {"type": "object"},
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;
