@@ -91,6 +91,7 @@ async fn run(folder: &Path, name: &str, operation: Operation, events: u64) -> Re
         until_end: true,
         batch: ReadLimit::default(),
         input_finished: watch::channel(true).1,
+        only: None,
     };
     let before = log.statistics();
     let (cpu, began) = (process_cpu()?, Instant::now());

@@ -1,6 +1,7 @@
 //! The buffer in which a task puts records in order of event time.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use millrace_core::Offset;
 use millrace_core::Record;
@@ -18,54 +19,115 @@ pub(crate) struct Buffered {
 }
 
 /// Records by event time.
+///
+/// Most come nearly in order: the highest times lie in a row, where a record finds its place from
+/// the end. What comes far behind goes into a tree.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     limits: BufferLimits,
-    by_time: BTreeMap<i64, Vec<Buffered>>,
+    /// Ascending by time.
+    row: VecDeque<Frame>,
+    tree: BTreeMap<i64, Vec<Buffered>>,
+    /// Emptied lists, to be used again.
+    spare: Vec<Vec<Buffered>>,
     records: usize,
     bytes: usize,
 }
 
+/// The records of one event time.
+#[derive(Debug)]
+struct Frame {
+    time: i64,
+    records: Vec<Buffered>,
+}
+
+/// A new time is put into the row up to so many places from its end.
+const NEAR: usize = 64;
+
+/// Most emptied lists that are kept, and the longest.
+const SPARE_LISTS: usize = 64;
+const SPARE_RECORDS: usize = 1024;
+
 impl Buffer {
     pub(crate) fn new(limits: BufferLimits) -> Self {
-        Self { limits, by_time: BTreeMap::new(), records: 0, bytes: 0 }
+        Self {
+            limits,
+            row: VecDeque::new(),
+            tree: BTreeMap::new(),
+            spare: Vec::new(),
+            records: 0,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn insert(&mut self, buffered: Buffered) {
         self.records += 1;
         self.bytes += weight(&buffered.record);
-        self.by_time.entry(buffered.record.event_time).or_default().push(buffered);
+        let time = buffered.record.event_time;
+        let place = match self.row.back() {
+            Some(last) if time < last.time => self.row.partition_point(|frame| frame.time < time),
+            Some(last) if time == last.time => self.row.len() - 1,
+            _ => self.row.len(),
+        };
+        let from_end = self.row.len() - place;
+        match self.row.get_mut(place) {
+            Some(frame) if frame.time == time => frame.records.push(buffered),
+            _ if from_end < NEAR => {
+                let mut records = self.spare.pop().unwrap_or_default();
+                records.push(buffered);
+                self.row.insert(place, Frame { time, records });
+            }
+            _ => self.tree.entry(time).or_default().push(buffered),
+        }
     }
 
-    /// Takes out the lowest event time below `watermark` with its records in release order: by
-    /// key, event id, input and offset.
-    pub(crate) fn release(&mut self, watermark: i64) -> Option<(i64, Vec<Buffered>)> {
-        let entry = self.by_time.first_entry().filter(|entry| *entry.key() < watermark)?;
-        let (time, mut records) = entry.remove_entry();
+    /// Takes out the records of the lowest event time in release order: by key, event id, input
+    /// and offset. The list may be given back by [`Buffer::recycle`].
+    pub(crate) fn release(&mut self) -> Vec<Buffered> {
+        let Some(time) = self.lowest_time() else { return Vec::new() };
+        let mut records = match self.row.pop_front_if(|frame| frame.time == time) {
+            Some(frame) => frame.records,
+            None => Vec::new(),
+        };
+        // A time is in both where it went into the tree before the row's end came near it.
+        if let Some(entry) = self.tree.first_entry().filter(|entry| *entry.key() == time) {
+            records.append(&mut entry.remove());
+        }
         self.records -= records.len();
         self.bytes -= records.iter().map(|b| weight(&b.record)).sum::<usize>();
-        records.sort_by(|a, b| {
-            (&a.record.key, a.record.id, a.input, a.offset).cmp(&(
-                &b.record.key,
-                b.record.id,
-                b.input,
-                b.offset,
-            ))
-        });
-        Some((time, records))
+        if records.len() > 1 {
+            records.sort_unstable_by(|a, b| {
+                (&a.record.key, a.record.id, a.input, a.offset).cmp(&(
+                    &b.record.key,
+                    b.record.id,
+                    b.input,
+                    b.offset,
+                ))
+            });
+        }
+        records
+    }
+
+    /// Takes a list back, to be used again.
+    pub(crate) fn recycle(&mut self, mut list: Vec<Buffered>) {
+        if self.spare.len() < SPARE_LISTS && list.capacity() <= SPARE_RECORDS {
+            list.clear();
+            self.spare.push(list);
+        }
     }
 
     /// The watermark that makes room, when the buffer is beyond its limits: just above its lowest
     /// event time.
     pub(crate) fn overflow(&self) -> Option<i64> {
         let full = self.records > self.limits.records || self.bytes > self.limits.bytes;
-        let lowest = self.by_time.keys().next().filter(|_| full)?;
+        let lowest = self.lowest_time().filter(|_| full)?;
         Some(lowest.saturating_add(1))
     }
 
     /// The lowest event time in the buffer.
     pub(crate) fn lowest_time(&self) -> Option<i64> {
-        self.by_time.keys().next().copied()
+        let row = self.row.front().map(|frame| frame.time);
+        row.into_iter().chain(self.tree.keys().next().copied()).min()
     }
 
     /// Number of records.
@@ -75,7 +137,8 @@ impl Buffer {
 
     /// The highest event time in the buffer.
     pub(crate) fn highest_time(&self) -> Option<i64> {
-        self.by_time.keys().next_back().copied()
+        let row = self.row.back().map(|frame| frame.time);
+        row.max(self.tree.keys().next_back().copied())
     }
 }
 
@@ -88,6 +151,7 @@ mod tests {
     use bytes::Bytes;
     use millrace_core::EventId;
     use millrace_core::Headers;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -104,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn records_leave_by_time_then_key_then_id_then_offset_and_only_below_the_watermark() {
+    fn records_leave_by_time_then_key_then_id_then_offset() {
         let mut buffer = Buffer::new(BufferLimits::default());
         for record in [
             buffered("b", 1, 10, 0),
@@ -116,13 +180,64 @@ mod tests {
         ] {
             buffer.insert(record);
         }
-        let offsets = |step: Option<(i64, Vec<Buffered>)>| {
-            step.map(|(time, records)| (time, records.iter().map(|b| b.offset).collect::<Vec<_>>()))
-        };
-        assert_eq!(offsets(buffer.release(20)), Some((5, vec![4])));
-        assert_eq!(offsets(buffer.release(20)), Some((10, vec![2, 3, 1, 0])));
-        assert_eq!(offsets(buffer.release(20)), None);
-        assert_eq!(buffer.len(), 1);
+        let mut next = || (buffer.lowest_time(), offsets(&buffer.release()));
+        assert_eq!(next(), (Some(5), vec![4]));
+        assert_eq!(next(), (Some(10), vec![2, 3, 1, 0]));
+        assert_eq!(next(), (Some(20), vec![5]));
+        assert_eq!(next(), (None, vec![]));
+    }
+
+    fn offsets(records: &[Buffered]) -> Vec<Offset> {
+        records.iter().map(|b| b.offset).collect()
+    }
+
+    #[test]
+    fn a_time_that_came_far_behind_and_again_near_the_end_is_one_time() {
+        let mut buffer = Buffer::new(BufferLimits::default());
+        for time in 100..200 {
+            buffer.insert(buffered("a", 1, 2 * time, time));
+        }
+        buffer.insert(buffered("a", 1, 211, 7));
+        for time in (106..200).rev() {
+            assert_eq!(buffer.lowest_time(), Some(200));
+            buffer.insert(buffered("a", 1, 2 * time, 1000 + time));
+        }
+        for time in 100..106 {
+            assert_eq!(offsets(&buffer.release()), [time], "{time}");
+        }
+        assert_eq!(buffer.lowest_time(), Some(211));
+        buffer.insert(buffered("a", 1, 211, 8));
+        assert_eq!(offsets(&buffer.release()), [7, 8]);
+    }
+
+    proptest! {
+        #[test]
+        fn records_leave_as_if_all_were_sorted(
+            steps in prop::collection::vec((0..300_i64, 0..400_i64, 0..3_usize), 0..400),
+        ) {
+            let mut buffer = Buffer::new(BufferLimits::default());
+            let (mut now, mut released, mut expected) = (0, 0, Vec::new());
+            let mut left: Vec<(i64, Offset)> = Vec::new();
+            for (offset, (step, back, releases)) in (0..).zip(steps) {
+                now += step;
+                let time = (now - back).max(released);
+                buffer.insert(buffered("a", 1, time, offset));
+                expected.push((time, offset));
+                for _ in 0..releases.saturating_sub(1) {
+                    let Some(time) = buffer.lowest_time() else { break };
+                    released = time + 1;
+                    let records = buffer.release();
+                    left.extend(records.iter().map(|b| (time, b.offset)));
+                    buffer.recycle(records);
+                }
+            }
+            while let Some(time) = buffer.lowest_time() {
+                left.extend(buffer.release().iter().map(|b| (time, b.offset)));
+            }
+            expected.sort_unstable();
+            prop_assert_eq!(left, expected);
+            prop_assert_eq!((buffer.len(), buffer.bytes), (0, 0));
+        }
     }
 
     #[test]

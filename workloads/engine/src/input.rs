@@ -10,7 +10,6 @@ use millrace_core::Offset;
 use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
-use millrace_core::dead_letter::SourcePosition;
 use millrace_log::Entry;
 use millrace_log::InputPosition;
 use millrace_plan::model::OnLate;
@@ -24,6 +23,9 @@ use crate::watermark::Watermark;
 
 /// After so many entries the watermark is noted, as a place to read again from.
 const SEGMENT_ENTRIES: usize = 1000;
+
+/// The version of UUIDs that ingest makes for events without an id of their own.
+const MADE_AT_INGEST: usize = 7;
 
 /// What is to be done with an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -150,7 +152,9 @@ impl Input {
         let highest = self.watermark.highest_time();
         let again = offset < self.judged_to;
         // A repetition is recognised before lateness is: it may well come late.
-        if self.recent.as_mut().is_some_and(|ids| ids.seen(record.id, time, offset, highest)) {
+        if is_declared(&record)
+            && self.recent.as_mut().is_some_and(|ids| ids.seen(record.id, time, offset, highest))
+        {
             return if again { Judgement::Nothing } else { Judgement::Duplicate };
         }
         if again && (time < released_to || time < watermark) {
@@ -191,11 +195,9 @@ impl Input {
     /// Where a record of this input stood.
     pub(crate) fn origin(&self, offset: Offset, record: &Record) -> Origin {
         Origin {
-            position: SourcePosition {
-                stream: self.stream.to_string(),
-                partition: self.partition,
-                offset,
-            },
+            stream: Arc::clone(&self.label),
+            partition: self.partition,
+            offset,
             original: record.value.clone(),
         }
     }
@@ -241,6 +243,11 @@ impl Input {
             raised_to,
         }
     }
+}
+
+/// Whether an id may come again. Those that are made at ingest, UUIDs of version 7, do not.
+fn is_declared(record: &Record) -> bool {
+    record.id.as_uuid().get_version_num() != MADE_AT_INGEST
 }
 
 #[cfg(test)]
@@ -315,6 +322,18 @@ mod tests {
         take(&mut input, 0, 1, 1000);
         take(&mut input, 1, 2, 2000);
         assert!(matches!(take(&mut input, 2, 1, 1000), Judgement::Late(_)));
+    }
+
+    #[test]
+    fn ids_that_were_made_at_ingest_are_unique_and_not_remembered() {
+        let mut input = Input::new(&stream(true), 0, 0, None);
+        let made: EventId = "0190163d-8694-739b-aea5-966c26f8ad91".parse().unwrap();
+        for offset in 0..2 {
+            let record = Record { id: made, ..record(0, 1000) };
+            let judged = input.take(offset, Entry::Record(record), i64::MIN, i64::MIN);
+            assert!(matches!(judged, Judgement::Buffer(_)));
+        }
+        assert_eq!(input.recent.unwrap().lowest_offset(), None);
     }
 
     #[test]

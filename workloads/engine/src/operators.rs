@@ -4,7 +4,6 @@
 //! goes on at once to the operators that take its outputs, and to the log where anyone outside
 //! of the stage reads it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +11,8 @@ use millrace_core::DeadLetter;
 use millrace_core::Event;
 use millrace_core::EventId;
 use millrace_core::FieldPath;
+use millrace_core::Offset;
+use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
@@ -71,15 +72,28 @@ pub(crate) struct Made {
     pub(crate) outputs: Vec<(StreamName, Record)>,
     /// What was refused.
     pub(crate) dead_letters: Vec<DeadLetter>,
-    /// Events passed over, by operator and reason.
-    pub(crate) counts: HashMap<(usize, Counted), u64>,
+    /// Events passed over, by operator and reason; there are few of these.
+    pub(crate) counts: Vec<((usize, Counted), u64)>,
 }
 
 /// Where an event that is being processed came from.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    pub(crate) position: SourcePosition,
+    pub(crate) stream: Arc<str>,
+    pub(crate) partition: Partition,
+    pub(crate) offset: Offset,
     pub(crate) original: Bytes,
+}
+
+impl Origin {
+    /// The place as dead letters name it.
+    pub(crate) fn position(&self) -> SourcePosition {
+        SourcePosition {
+            stream: self.stream.to_string(),
+            partition: self.partition,
+            offset: self.offset,
+        }
+    }
 }
 
 /// The operators of one task.
@@ -88,6 +102,8 @@ pub(crate) struct Operators {
     /// Operators that take a stream's events, by index of the task's input.
     by_input: Vec<Arc<[usize]>>,
     made: Made,
+    /// Emptied lists of outputs, to be used again: as many as operators stand behind each other.
+    spare: Vec<Vec<Event>>,
 }
 
 /// What an operator is called for.
@@ -134,7 +150,7 @@ impl Operators {
             .collect();
         let by_input =
             inputs.iter().map(|stream| readers(OperatorInput::Stream(stream.clone()))).collect();
-        Self { slots, by_input, made: Made::default() }
+        Self { slots, by_input, made: Made::default(), spare: Vec::new() }
     }
 
     /// Puts committed state back. State of operators that are no longer there is passed over.
@@ -210,11 +226,18 @@ impl Operators {
     }
 
     fn run(&mut self, index: usize, step: Step<'_>, origin: Option<&Origin>) {
-        let mut events = Vec::new();
+        // An operator that reads another one runs while the other's outputs are walked through.
+        let mut events = self.spare.pop().unwrap_or_default();
         let mut refusals = Vec::new();
         let slot = &mut self.slots[index];
         let counts = &mut self.made.counts;
-        let mut count = |reason, number| *counts.entry((index, reason)).or_default() += number;
+        let mut count = |reason, number| match counts
+            .iter_mut()
+            .find(|(counted, _)| *counted == (index, reason))
+        {
+            Some((_, so_far)) => *so_far += number,
+            None => counts.push(((index, reason), number)),
+        };
         let mut emitter = Emitter::new(
             &slot.name,
             slot.generation,
@@ -231,13 +254,16 @@ impl Operators {
         for refusal in refusals {
             self.refuse(index, refusal, origin);
         }
-        let readers = Arc::clone(&self.slots[index].readers);
-        for event in events {
-            for reader in readers.iter() {
-                self.run(*reader, Step::Event(&event), origin);
+        if !events.is_empty() {
+            let readers = Arc::clone(&self.slots[index].readers);
+            for event in events.drain(..) {
+                for reader in readers.iter() {
+                    self.run(*reader, Step::Event(&event), origin);
+                }
+                self.output(index, &event, origin);
             }
-            self.output(index, &event, origin);
         }
+        self.spare.push(events);
     }
 
     fn output(&mut self, index: usize, event: &Event, origin: Option<&Origin>) {
@@ -266,7 +292,7 @@ impl Operators {
         let as_it_came = origin.map(|origin| origin.original.clone());
         let original = as_it_came
             .clone()
-            .filter(|_| origin.is_some_and(|origin| origin.position.stream == *event.stream))
+            .filter(|_| origin.is_some_and(|origin| origin.stream == event.stream))
             .or_else(|| written().filter(|bytes| bytes.len() <= MAX_VALUE_BYTES))
             .or(as_it_came)
             .unwrap_or_default();
@@ -275,7 +301,7 @@ impl Operators {
             stage,
             reason,
             context: String::new(),
-            source: origin.map(|origin| origin.position.clone()),
+            source: origin.map(Origin::position),
             key: event.key,
             event_time: event.time,
             ingest_time: event.ingest_time,

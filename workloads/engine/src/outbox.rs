@@ -58,7 +58,7 @@ impl Outbox {
         stream: &StreamName,
         reason: String,
         record: Record,
-        origin: Origin,
+        origin: &Origin,
     ) {
         let stage = format!("stream/{stream}");
         let letter = DeadLetter {
@@ -66,7 +66,7 @@ impl Outbox {
             stage,
             reason,
             context: String::new(),
-            source: Some(origin.position),
+            source: Some(origin.position()),
             key: record.key,
             event_time: record.event_time,
             ingest_time: record.ingest_time,

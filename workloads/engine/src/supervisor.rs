@@ -110,8 +110,7 @@ impl Supervisor {
             .claim_task(&name)
             .await
             .map_err(|source| TaskError::Claim { task: name.to_string(), source })?;
-        let mut operators =
-            Operators::new(&stage.operators, &stage.inputs, &*self.build);
+        let mut operators = Operators::new(&stage.operators, &stage.inputs, &*self.build);
         operators
             .restore(&snapshot.state)
             .map_err(|source| TaskError::Restore { task: name.to_string(), source })?;
@@ -148,6 +147,7 @@ impl Supervisor {
             batch: self.options.batch,
             until_end: self.options.until_end,
             component: Arc::clone(component),
+            no_headers: Arc::default(),
             uncommitted: 0,
             uncommitted_since: None,
         })

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures::future::select_all;
 use millrace_core::Event;
+use millrace_core::Headers;
 use millrace_core::Offset;
 use millrace_core::Record;
+use millrace_core::Value;
 use millrace_core::time::rfc3339;
 use millrace_log::Log;
 use millrace_log::ReadLimit;
@@ -32,10 +34,10 @@ use crate::task_metrics::TaskMetrics;
 
 /// Progress without outputs is committed after so many records or so much time, so that a
 /// restart reads little again.
-const COMMIT_RECORDS: u64 = 10_000;
+const COMMIT_RECORDS: u64 = 50_000;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// At the end of input, timers are committed when they have made so many outputs.
+/// So many outputs are committed in any case.
 const COMMIT_OUTPUTS: usize = 10_000;
 
 /// So many different times of timers after the end of input mean that they would never end.
@@ -93,6 +95,8 @@ pub(crate) struct Task {
     pub(crate) until_end: bool,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: TaskMetrics,
+    /// What events without headers share.
+    pub(crate) no_headers: Arc<Headers>,
     /// Records taken since the last commit, and when the first of them came.
     pub(crate) uncommitted: u64,
     pub(crate) uncommitted_since: Option<Instant>,
@@ -226,20 +230,19 @@ impl Task {
             rfc3339(input.watermark().max(self.raised_to)),
         );
         let origin = input.origin(offset, &record);
-        self.outbox.refuse_record(&input.stream, reason, record, origin);
+        self.outbox.refuse_record(&input.stream, reason, record, &origin);
     }
 
     /// Processes everything below the watermark, one event time after the other: first the timers
     /// of the time, then its events.
     fn release_below(&mut self, watermark: i64) -> Result<(), TaskError> {
         while let Some(time) = self.next_time().filter(|time| *time < watermark) {
-            self.operators.fire_timers(time).map_err(|source| TaskError::Timer {
-                task: self.name.to_string(),
-                source,
-            })?;
+            self.operators
+                .fire_timers(time)
+                .map_err(|source| TaskError::Timer { task: self.name.to_string(), source })?;
             self.processed_to = time;
             if self.buffer.lowest_time() == Some(time) {
-                self.release_events(watermark);
+                self.release_events();
             }
             self.operators.end_of_time(time);
         }
@@ -261,19 +264,41 @@ impl Task {
     }
 
     /// Processes the events of the lowest event time.
-    fn release_events(&mut self, watermark: i64) {
-        let Some((_, records)) = self.buffer.release(watermark) else { return };
-        for Buffered { input: index, offset, record } in records {
+    fn release_events(&mut self) {
+        let mut records = self.buffer.release();
+        for Buffered { input: index, offset, record } in records.drain(..) {
             let input = &mut self.sources[index].input;
             input.released(offset);
             let origin = input.origin(offset, &record);
-            match Event::parse(Arc::clone(&input.label), record.clone()) {
-                Ok(event) => self.operators.process(index, &event, &origin),
+            match serde_json::from_slice(&record.value) {
+                Ok(value) => {
+                    let event = self.event(Arc::clone(&origin.stream), record, value);
+                    self.operators.process(index, &event, &origin);
+                }
                 Err(error) => {
                     let reason = format!("the event is not JSON: {error}");
-                    self.outbox.refuse_record(&input.stream, reason, record, origin);
+                    self.outbox.refuse_record(&input.stream, reason, record, &origin);
                 }
             }
+        }
+        self.buffer.recycle(records);
+    }
+
+    /// The event of a record whose value has been parsed.
+    fn event(&self, stream: Arc<str>, record: Record, value: Value) -> Event {
+        let headers = if record.headers.0.is_empty() {
+            Arc::clone(&self.no_headers)
+        } else {
+            Arc::new(record.headers)
+        };
+        Event {
+            stream,
+            key: record.key,
+            time: record.event_time,
+            ingest_time: record.ingest_time,
+            id: record.id,
+            headers,
+            value,
         }
     }
 
@@ -305,11 +330,18 @@ impl Task {
         Ok(())
     }
 
+    /// Outputs go out at once, unless the task is behind its input by more than it reads at once:
+    /// then larger commits bring it forward sooner.
     fn commit_is_due(&self) -> bool {
-        self.operators.waiting() > 0
-            || self.outbox.is_due(self.released_to)
+        let anything = self.operators.waiting() > 0 || self.outbox.is_due(self.released_to);
+        anything && !self.is_behind()
+            || self.operators.waiting() >= COMMIT_OUTPUTS
             || self.uncommitted >= COMMIT_RECORDS
             || self.commit_deadline().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn is_behind(&self) -> bool {
+        usize::try_from(self.lag()).is_ok_and(|lag| lag >= self.batch.entries)
     }
 
     fn commit_deadline(&self) -> Option<Instant> {

@@ -240,9 +240,8 @@ async fn a_stream_of_one_partition_waits_for_the_slowest_of_all_tasks_that_write
     // Three of sixteen partitions have events; the others were never fed.
     let records: Vec<_> = (0..30).map(|n| record(n % 4, 1000 + 100 * n)).collect();
     append(&log, &plan, &records).await;
-    let fed: Vec<_> = (0..4_i64)
-        .map(|race| partition_of(race.to_string().as_bytes(), 16))
-        .collect();
+    let fed: Vec<_> =
+        (0..4_i64).map(|race| partition_of(race.to_string().as_bytes(), 16)).collect();
     let idle = |partition, watermark| Append {
         stream: name("coordinates"),
         partition,

@@ -173,9 +173,8 @@ pub fn timers_plan(partitions: i32) -> Plan {
         operators,
         buffer: BufferLimits::default(),
     };
-    let one = |name_: &str, input| {
-        operator(name_, input, Operation::Rekey, Some(".race"), Some(name_))
-    };
+    let one =
+        |name_: &str, input| operator(name_, input, Operation::Rekey, Some(".race"), Some(name_));
     Plan {
         pipeline: "race".to_owned(),
         streams: vec![
