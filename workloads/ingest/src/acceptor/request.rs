@@ -247,6 +247,12 @@ impl Admitted<'_> {
         }
     }
 
+    /// Takes no key for what comes in, where one request brings many events: they are not the same.
+    pub(crate) fn without_key(mut self) -> Self {
+        self.key = None;
+        self
+    }
+
     /// What a program sees as `%`.
     pub(crate) fn context(&self, program: &Program, id: impl FnOnce() -> String) -> Value {
         let shared = self.shared.iter().filter(|(name, _)| program.reads(name));

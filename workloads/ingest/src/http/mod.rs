@@ -59,7 +59,8 @@ pub fn routes(
 ) -> Router {
     let metrics = Metrics::register(observer);
     let mut taken: Vec<(String, MethodFilter)> = Vec::new();
-    let mut router = Router::new();
+    // Paths may have segments that begin with `:` or `*`; they mean themselves.
+    let mut router = Router::new().without_v07_checks();
     for ingest in &plan.ingest {
         let Some(route) = acceptor.route(&ingest.name) else { continue };
         let (acceptor, route) = (acceptor.clone(), Arc::clone(route));

@@ -163,6 +163,7 @@ enum Received {
 async fn serve(entry: &WebSocketEntry, parts: &Parts, socket: WebSocket) {
     // The opening request was checked before the connection was.
     let Ok(request) = entry.route.admit(head_of(parts)) else { return };
+    let request = request.without_key();
     let address = address_of(&parts.extensions);
     let (mut sink, mut stream) = socket.split();
     let (queue, waiting) = mpsc::channel(WINDOW);

@@ -28,10 +28,7 @@ async fn an_array_is_a_batch_with_its_elements_as_they_came() {
     let server = serve(http()).await;
     let body = " [ {\"device\": \"a\", \"cpu\": 1.0},\n{\"device\":\"b\",\"cpu\":2}\t] ";
     assert_eq!(server.post(body).await.told(), (202, r#"{"accepted":2}"#));
-    assert_eq!(
-        server.values(),
-        [r#"{"device": "a", "cpu": 1.0}"#, r#"{"device":"b","cpu":2}"#]
-    );
+    assert_eq!(server.values(), [r#"{"device": "a", "cpu": 1.0}"#, r#"{"device":"b","cpu":2}"#]);
     assert_eq!(server.post("[]").await.told(), (202, r#"{"accepted":0}"#));
 }
 
@@ -40,11 +37,11 @@ async fn an_array_that_is_not_json_to_its_end_is_refused_as_a_whole() {
     let server = serve(http()).await;
     let good = event("a", 1);
     for (body, detail) in [
-        (format!("[{good}"), "the array does not end at line 1 column 26"),
-        (format!("[{good},"), "the array does not end at line 1 column 27"),
-        (format!("[{good},]"), "expected value at line 1 column 27"),
+        (format!("[{good}"), "the array does not end at line 1 column 24"),
+        (format!("[{good},"), "the array does not end at line 1 column 25"),
+        (format!("[{good},]"), "expected value at line 1 column 25"),
         (format!("[{good}\n {good}]"), "expected `,` or `]` at line 2 column 2"),
-        (format!("[{good}]]"), "trailing characters at line 1 column 27"),
+        (format!("[{good}]]"), "trailing characters at line 1 column 25"),
         (format!("[{good},\n{{\"cpu\":}}]"), "expected value at line 2 column 8"),
     ] {
         let told = server.post(&body).await.problem();
@@ -98,7 +95,10 @@ async fn a_batch_of_which_all_is_refused_is_a_problem() {
 #[tokio::test]
 async fn lines_that_are_all_unreadable_are_answered_by_400() {
     let server = serve(http()).await;
-    assert_eq!(server.post_as(NDJSON, "{\n{").await.problem(), (400, "all 2 events are refused".into()));
+    assert_eq!(
+        server.post_as(NDJSON, "{\n{").await.problem(),
+        (400, "all 2 events are refused".into())
+    );
 }
 
 #[tokio::test]

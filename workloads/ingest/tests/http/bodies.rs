@@ -58,12 +58,28 @@ async fn what_is_no_event_is_refused_with_its_position() {
     };
     let cases: Vec<(Vec<u8>, u16, &str)> = vec![
         (b"".to_vec(), 400, "the body is not JSON: EOF while parsing a value at line 1 column 0"),
-        (b"\n {".to_vec(), 400, "the body is not JSON: EOF while parsing an object at line 2 column 2"),
-        (b"{\"cpu\": NaN}".to_vec(), 400, "the body is not JSON: expected value at line 1 column 9"),
-        (b"{\"cpu\": 1e999}".to_vec(), 400, "the body is not JSON: number out of range at line 1 column 14"),
+        (
+            b"\n {".to_vec(),
+            400,
+            "the body is not JSON: EOF while parsing an object at line 2 column 2",
+        ),
+        (
+            b"{\"cpu\": NaN}".to_vec(),
+            400,
+            "the body is not JSON: expected value at line 1 column 9",
+        ),
+        (
+            b"{\"cpu\": 1e999}".to_vec(),
+            400,
+            "the body is not JSON: number out of range at line 1 column 13",
+        ),
         (b"{}{}".to_vec(), 400, "the body is not JSON: trailing characters at line 1 column 3"),
         (b"{\"a\":\"\xff\"}".to_vec(), 400, "the body is not UTF-8 at line 1 column 7"),
-        (deep("[", "]"), 400, "the body is not JSON: recursion limit exceeded at line 1 column 132"),
+        (
+            deep("[", "]"),
+            400,
+            "the body is not JSON: recursion limit exceeded at line 1 column 132",
+        ),
         (b"3".to_vec(), 418, "the event is not a JSON object"),
     ];
     for (body, status, detail) in cases {
@@ -81,7 +97,8 @@ async fn what_is_no_event_is_refused_with_its_position() {
 #[tokio::test]
 async fn other_types_are_refused_with_those_that_are_taken() {
     let server = serve(http()).await;
-    let detail = "the content type `text/csv` is not taken: send application/json or application/x-ndjson";
+    let detail =
+        "the content type `text/csv` is not taken: send application/json or application/x-ndjson";
     assert_eq!(
         server.post_as(("content-type", "text/csv"), EVENT).await.problem(),
         (415, detail.into())
@@ -92,7 +109,11 @@ async fn other_types_are_refused_with_those_that_are_taken() {
     );
     assert_eq!(
         server.post_as(("content-type", "application/json; charset=latin1"), EVENT).await.problem(),
-        (415, "the charset `latin1` is not UTF-8: send application/json or application/x-ndjson".into())
+        (
+            415,
+            "the charset `latin1` is not UTF-8: send application/json or application/x-ndjson"
+                .into()
+        )
     );
     for kind in ["application/vnd.cpu+json", "Application/JSON ; charset=\"UTF-8\""] {
         assert_eq!(server.post_as(("content-type", kind), EVENT).await.told(), (202, ""));
@@ -110,6 +131,13 @@ async fn other_methods_are_refused_with_those_that_are_taken() {
     assert_eq!((answer.status, answer.header("allow")), (405, Some("POST,PUT")));
     assert_eq!(send(server.address, "PUT /cpu", &[JSON], EVENT).await.told(), (202, ""));
     assert_eq!(send(server.address, "POST /cp", &[JSON], EVENT).await.status, 404);
+}
+
+#[tokio::test]
+async fn signs_of_other_routers_mean_themselves_in_a_path() {
+    let server = serve(HttpIngest { path: path("/:a/*b"), ..http() }).await;
+    assert_eq!(send(server.address, "POST /:a/*b", &[JSON], EVENT).await.told(), (202, ""));
+    assert_eq!(send(server.address, "POST /x/y", &[JSON], EVENT).await.status, 404);
 }
 
 #[tokio::test]
@@ -218,7 +246,8 @@ async fn multipart_forms_are_taken_without_files() {
 
 #[tokio::test]
 async fn a_way_in_without_a_body_makes_its_event_of_the_path() {
-    let http = HttpIngest { path: path("/at/{place}/{ts}"), accept: vec![BodyKind::None], ..http() };
+    let http =
+        HttpIngest { path: path("/at/{place}/{ts}"), accept: vec![BodyKind::None], ..http() };
     let map = ". = {\"device\": %path.place, \"cpu\": 1, \"ts\": %path.ts, \"q\": %query, \"m\": %method}";
     let server = serve_all(measurements(), vec![mapped(http, map)]).await;
     let post = async |line: &str| send(server.address, line, &[], "not read").await;

@@ -16,7 +16,8 @@ fn ids(server: &Server) -> Vec<EventId> {
 #[tokio::test]
 async fn a_retry_with_the_same_key_is_the_same_event_with_the_same_answer() {
     let body = program("{\"id\": %id}", Place::Response, &path("/cpu"));
-    let respond = ResponsePlan { status: 200, body: Some(body), content_type: None, headers: vec![] };
+    let respond =
+        ResponsePlan { status: 200, body: Some(body), content_type: None, headers: vec![] };
     let server = serve(HttpIngest { respond: Some(respond), ..http() }).await;
     let headers = [JSON, ("Idempotency-Key", "order-7")];
     server.log.refuse(1);
@@ -121,10 +122,14 @@ async fn declared_headers_are_checked_and_carried() {
         post("0b0c3d1e000040008000000000000000", ("x", "y")).await.problem(),
         (400, "the header `correlationId` is not a UUID, such as 018f4d1e-7a3b-7c52-9d1e-0a1b2c3d4e5f".into())
     );
-    assert_eq!(post(id, ("note", "")).await.problem(), (400, "the header `Note` is not a text".into()));
+    assert_eq!(
+        post(id, ("note", "")).await.problem(),
+        (400, "the header `Note` is not a text".into())
+    );
     assert_eq!(post(id, ("note", "n")).await.told(), (202, ""));
     let [record] = &server.log.records("coordinates", 0)[..] else { panic!() };
-    let carried: Vec<_> = record.headers.0.iter().map(|(name, value)| (&**name, &value[..])).collect();
+    let carried: Vec<_> =
+        record.headers.0.iter().map(|(name, value)| (&**name, &value[..])).collect();
     assert_eq!(
         carried,
         [("correlationId", id.as_bytes()), ("Note", b"n"), ("traceparent", TRACE.as_bytes())]
