@@ -10,13 +10,14 @@ use crate::command::Outcome;
 use crate::workspace;
 
 /// Programs that tests use, and the Debian package that has each.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("chromium", "chromium"),
+    ("python3", "python3-venv"),
 ];
 
 #[derive(Debug, Args)]

@@ -226,16 +226,17 @@ async fn filled_log(folder: &FilePath) -> Arc<dyn Log> {
     log
 }
 
-/// Archives everything in the log; at most 20 events a range.
+/// Archives everything in the log.
 async fn archive(
     log: &Arc<dyn Log>,
     store: OpenStore,
+    max_events: usize,
     observer: &Observer,
     cancel: CancellationToken,
 ) -> std::result::Result<(), RunArchiveError> {
     let (_finished, upstream_finished) = watch::channel(true);
     let archiver = Archiver {
-        sink: Arc::new(sink()),
+        sink: Arc::new(ArchiveSink { max_events, ..sink() }),
         name: "archive".into(),
         generation: 0,
         stream: stream(),
@@ -317,14 +318,15 @@ async fn a_death_at_any_file_leaves_every_event_in_exactly_one_file() {
             let (store, mut died) = faulty(&lake, fault, puts_before);
             let observer = Observer::default();
             let is_dead = tokio::select! {
-                ended = archive(&log, store, &observer, CancellationToken::new()) => {
+                ended = archive(&log, store, 20, &observer, CancellationToken::new()) => {
                     ended.unwrap();
                     false
                 }
                 _ = died.wait_for(|died| *died) => true,
             };
             if is_dead {
-                archive(&log, sound(&lake), &observer, CancellationToken::new()).await.unwrap();
+                // Ranges of one hour each: those that were begun end where they were to end.
+                archive(&log, sound(&lake), 2, &observer, CancellationToken::new()).await.unwrap();
                 deaths += 1;
             }
             assert_eq!(positions(&lake), every_record_once(), "{fault:?} {puts_before}");
@@ -347,7 +349,7 @@ async fn a_store_that_fails_is_tried_again() {
         let log = filled_log(&folder.path().join("log")).await;
         let observer = Observer::default();
         let (store, _died) = faulty(&lake, fault, 3);
-        archive(&log, store, &observer, CancellationToken::new()).await.unwrap();
+        archive(&log, store, 20, &observer, CancellationToken::new()).await.unwrap();
         assert_eq!(positions(&lake), every_record_once(), "{fault:?}");
         let metrics = observer.encode().unwrap();
         let errors = r#"millrace_archive_errors_total{sink="archive",stream="trip"} 1"#;
@@ -427,7 +429,7 @@ async fn an_archive_that_is_stopped_says_that_it_has_finished() {
         died.wait_for(|died| *died).await.unwrap();
         cancel.cancel();
     };
-    let (ended, ()) = tokio::join!(archive(&log, store, &observer, cancel.clone()), stop);
+    let (ended, ()) = tokio::join!(archive(&log, store, 20, &observer, cancel.clone()), stop);
     ended.unwrap();
     assert_eq!(observer.components()[0].state(), State::Finished);
     log.close().await;
