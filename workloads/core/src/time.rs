@@ -62,9 +62,7 @@ pub fn event_time(
     let millis = match (format, field) {
         (TimeFormat::Rfc3339, Value::Timestamp(time)) => time.timestamp_millis(),
         (TimeFormat::Rfc3339, field) => text(field)
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .map(|time| time.as_nanosecond().div_euclid(1_000_000))
-            .and_then(|millis| i64::try_from(millis).ok())
+            .and_then(parse_rfc3339)
             .ok_or_else(|| form("an RFC 3339 time with an offset"))?,
         (TimeFormat::UnixMillis, Value::Integer(millis)) => *millis,
         (TimeFormat::UnixSeconds, Value::Integer(seconds)) => seconds.saturating_mul(1000),
@@ -83,6 +81,13 @@ pub fn event_time(
     } else {
         Err(EventTimeError::Range(path.to_string()))
     }
+}
+
+/// Milliseconds since 1970 of a time in RFC 3339; none if the text is not one.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let nanos = text.parse::<Timestamp>().ok()?.as_nanosecond();
+    i64::try_from(nanos.div_euclid(1_000_000)).ok()
 }
 
 /// Milliseconds since 1970 as RFC 3339 text in UTC; numbers out of range as digits.

@@ -5,10 +5,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::commands::backup;
 use crate::commands::dlq;
+use crate::commands::hash_password;
 use crate::commands::plan;
+use crate::commands::rebuild;
+use crate::commands::replay;
+use crate::commands::restore;
 use crate::commands::run;
 use crate::commands::simulate;
+use crate::commands::sql;
 use crate::commands::status;
 use crate::commands::tail;
 use crate::commands::test;
@@ -52,6 +58,12 @@ pub(crate) enum Command {
     Status(status::StatusArguments),
     Tail(tail::TailArguments),
     Dlq(dlq::DlqArguments),
+    Rebuild(rebuild::RebuildArguments),
+    Replay(replay::ReplayArguments),
+    Backup(backup::BackupArguments),
+    Restore(restore::RestoreArguments),
+    Sql(sql::SqlArguments),
+    HashPassword(hash_password::HashPasswordArguments),
 }
 
 impl Cli {

@@ -1,6 +1,7 @@
 //! The millrace program: parses its arguments, starts logging, runs a subcommand and ends with
 //! its exit code.
 
+mod backup;
 mod cases;
 mod cli;
 mod client;

@@ -1,45 +1,48 @@
-//! Routes, and the server's life.
+//! Routes of the HTTP port.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::Extensions;
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::Version;
+use axum::http::header::ALLOW;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn;
 use axum::middleware::from_fn_with_state;
+use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
 use axum::routing::post;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::Predicate;
 use tower_http::compression::predicate::SizeAbove;
 
-use crate::connections::LimitedListener;
 use crate::dead_letters;
 use crate::declared;
 use crate::health;
+use crate::live;
 use crate::metrics;
+use crate::openapi;
+use crate::operations;
 use crate::page;
 use crate::pipeline;
 use millrace_http::Problem;
 use crate::protection;
-use crate::protection::Reach;
 use crate::rates;
 use crate::records;
 use crate::replay;
 use crate::state::QueryState;
 use crate::state::SharedState;
 use crate::status;
-use crate::stream_events;
 use crate::tables;
 
 /// Paths of the routes below, which no declared path with parameters takes.
-pub(crate) const OWN_PATHS: [&str; 18] = [
+pub(crate) const OWN_PATHS: [&str; 19] = [
     "/",
     "/livez",
     "/readyz",
@@ -57,49 +60,44 @@ pub(crate) const OWN_PATHS: [&str; 18] = [
     "/api/v1/dead-letters",
     "/api/v1/dead-letters/{offset}",
     "/api/v1/dead-letters/{offset}/replay",
+    "/api/v1/rebuilds",
     "/_millrace",
 ];
 
-/// How long answers that are under way may take once the process stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+impl QueryState {
+    /// The routes of the HTTP port. Requests that `ways_in` take go there; where they do not take
+    /// a request's method, and for all other paths, the routes here answer.
+    #[must_use]
+    pub fn router(&self, ways_in: Router) -> Router {
+        let routes = router(Arc::clone(&self.0));
+        let others = routes.clone();
+        let ways_in = ways_in
+            .fallback_service(routes)
+            .method_not_allowed_fallback(|request: Request| others.oneshot(request));
+        // Of ways in it is named what they take even if another route has answered.
+        Router::new().fallback_service(ways_in).layer(map_response(without_allow))
+    }
 
-/// Serves until `shutdown`; then ends live streams at once and waits at most two seconds for
-/// other answers.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: QueryState,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
-    let reach = match listener.local_addr() {
-        Ok(address) if address.ip().is_loopback() => Reach::Loopback,
-        _ => Reach::Network,
-    };
-    let QueryState(state) = state;
-    let closing = state.closing.clone();
-    let sampler = tokio::spawn(rates::sample(state.clone(), closing.clone()));
-    let end = closing.clone();
-    let server = axum::serve(LimitedListener::new(listener), router(state, reach))
-        .with_graceful_shutdown(async move { end.cancelled().await })
-        .into_future();
-    tokio::pin!(server);
-    let result = tokio::select! {
-        result = &mut server => result,
-        () = shutdown.cancelled() => {
-            closing.cancel();
-            // A client that does not take its answer does not hold the process up.
-            tokio::time::timeout(LAST_ANSWERS, server).await.unwrap_or(Ok(()))
-        }
-    };
-    closing.cancel();
-    // It has been told to stop, and has nothing to say.
-    let _ = sampler.await;
-    result
+    /// Takes samples for the rates that are shown, until [`close`](Self::close).
+    pub async fn sample(&self) {
+        rates::sample(Arc::clone(&self.0), self.0.closing.clone()).await;
+    }
+
+    /// Ends live streams, since the process stops.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
 }
 
-fn router(state: SharedState, reach: Reach) -> Router {
+/// `Allow` says something where a method is refused alone.
+async fn without_allow(mut response: Response) -> Response {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
+}
+
+fn router(state: SharedState) -> Router {
     Router::new()
         .route("/", get(page::index))
         .route("/dashboard", get(page::index))
@@ -108,19 +106,36 @@ fn router(state: SharedState, reach: Reach) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/pipeline", get(pipeline::pipeline))
         .route("/api/v1/status", get(status::status))
-        .route("/api/v1/streams/{stream}/events", get(stream_events::events))
+        .route("/api/v1/streams/{stream}/events", get(live::stream))
+        .route("/api/v1/events", get(live::streams))
+        .route("/openapi.json", get(openapi::document))
+        .route("/openapi", get(page::openapi))
         .route("/api/v1/streams/{stream}/records", get(records::records))
         .route("/api/v1/tables", get(tables::list))
         .route("/api/v1/tables/{table}", get(tables::rows))
         .route("/api/v1/dead-letters", get(dead_letters::list))
         .route("/api/v1/dead-letters/{offset}", get(dead_letters::show))
-        .route("/api/v1/dead-letters/{offset}/replay", post(replay::replay))
+        .route(
+            "/api/v1/dead-letters/{offset}/replay",
+            post(replay::replay).layer(from_fn(protection::json_alone)),
+        )
+        .route(
+            "/api/v1/rebuilds",
+            get(operations::rebuilds)
+                .merge(post(operations::rebuild).layer(from_fn(protection::json_alone))),
+        )
+        .route(
+            "/api/v1/replays",
+            post(operations::replay).layer(from_fn(protection::json_alone)),
+        )
+        .route("/api/v1/replays/{id}", get(operations::replay_progress))
+        .route("/api/v1/backup", get(operations::backup))
         .fallback(page::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), declared::answer))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(CompressionLayer::new().gzip(true).compress_when(SizeAbove::new(512).and(is_text)))
-        .layer(from_fn_with_state(reach, protection::protect))
+        .layer(from_fn(protection::protect))
         .with_state(state)
 }
 

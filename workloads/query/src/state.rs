@@ -1,8 +1,10 @@
 //! What all requests share.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Instant;
 
+use bytes::Bytes;
 use millrace_core::Partition;
 use millrace_core::StreamName;
 use millrace_log::Log;
@@ -15,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::declared::Declared;
 use crate::metrics::QueryMetrics;
+use crate::openapi;
 use millrace_http::Problem;
+use crate::operations::Operations;
 use crate::rates::Rates;
 use crate::replay::Replayer;
 
@@ -32,6 +36,8 @@ pub(crate) type SharedState = Arc<Shared>;
 pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
     pub(crate) declared: Declared,
+    /// The description of the API as JSON.
+    pub(crate) openapi: Bytes,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Option<Arc<dyn TableStore>>,
     pub(crate) observer: Arc<Observer>,
@@ -40,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: QueryMetrics,
     pub(crate) rates: Rates,
     pub(crate) live_streams: Arc<Semaphore>,
+    pub(crate) operations: OnceLock<Arc<dyn Operations>>,
     /// Ends live streams.
     pub(crate) closing: CancellationToken,
     pub(crate) started: Instant,
@@ -61,6 +68,7 @@ impl QueryState {
         Self(Arc::new(Shared {
             rates: Rates::new(&plan),
             declared: Declared::new(&plan),
+            openapi: openapi::describe(&plan).to_string().into(),
             plan,
             log,
             tables,
@@ -69,13 +77,28 @@ impl QueryState {
             mqtt_address,
             metrics,
             live_streams: Arc::new(Semaphore::new(MAX_LIVE_STREAMS)),
+            operations: OnceLock::new(),
             closing: CancellationToken::new(),
             started: Instant::now(),
         }))
     }
 }
 
+impl QueryState {
+    /// Takes what carries operations out; the first one stays.
+    pub fn set_operations(&self, operations: Arc<dyn Operations>) {
+        // There is one for the life of a process.
+        let _ = self.0.operations.set(operations);
+    }
+}
+
 impl Shared {
+    /// What carries operations out.
+    pub(crate) fn operations(&self) -> Result<&dyn Operations, Problem> {
+        let operations = self.operations.get().map(|operations| &**operations);
+        operations.ok_or_else(|| Problem::not_found("this process carries out no operations"))
+    }
+
     /// The stream of this name.
     pub(crate) fn stream(&self, name: &str) -> Result<&StreamPlan, Problem> {
         name.parse::<StreamName>().ok().and_then(|name| self.plan.stream(&name)).ok_or_else(|| {
@@ -95,14 +118,11 @@ impl Shared {
         if (0..stream.partitions).contains(&partition) {
             Ok(partition)
         } else {
-            Err(Problem::parameter(
-                "partition",
-                format_args!(
-                    "`{partition}` is not a partition of `{}`: write 0 to {}",
-                    stream.name,
-                    stream.partitions - 1
-                ),
-            ))
+            Err(Problem::not_found(format!(
+                "`{partition}` is not a partition of `{}`: write 0 to {}",
+                stream.name,
+                stream.partitions - 1
+            )))
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use super::background;
+use super::backup::LogCopy;
 use super::group::entry_bytes;
 use super::keys;
 use super::open;
@@ -98,6 +99,14 @@ impl EmbeddedLog {
             Ok(result) => result,
             Err(error) => Err(ReadError::Storage(Box::new(error)).into()),
         }
+    }
+
+    /// Takes a copy of everything that was acknowledged until now, while the log goes on.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn copy(&self) -> Result<LogCopy, ReadError> {
+        LogCopy::take(Arc::clone(&self.shared)).await
     }
 
     /// Like [`Self::enforce_retention`], on a thread that may block.

@@ -21,6 +21,7 @@
 
 mod acknowledged;
 mod background;
+mod backup;
 mod chunk;
 mod folder;
 mod group;
@@ -42,6 +43,10 @@ mod streams;
 mod verify;
 mod writer;
 
+pub use backup::CopyLogError;
+pub use backup::LogCopy;
+pub use backup::RestoreLogError;
+pub use backup::restore;
 pub use log::EmbeddedLog;
 pub use options::EmbeddedLogOptions;
 pub use options::MAX_ENTRY_BYTES;

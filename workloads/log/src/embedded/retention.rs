@@ -34,6 +34,9 @@ pub(super) fn enforce(
     now_ms: i64,
 ) -> Result<(), RetentionError> {
     let storage = |error: fjall::Error| ReadError::Storage(Box::new(error));
+    if shared.copies.load(Relaxed) > 0 {
+        return Ok(());
+    }
     let mut deleted = false;
     for stream in shared.streams.all() {
         let retention = *stream.retention.lock();

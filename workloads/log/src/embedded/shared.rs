@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     pub(super) lock: Mutex<Option<FolderLock>>,
     /// Whether the last retention deleted tables.
     pub(super) tables_deleted: AtomicBool,
+    /// Copies that are being taken; meanwhile nothing is removed.
+    pub(super) copies: AtomicUsize,
     store: watch::Sender<StoreState>,
     writable: Mutex<Result<(), AppendError>>,
 }
@@ -74,6 +77,7 @@ impl Shared {
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
             tables_deleted: AtomicBool::new(false),
+            copies: AtomicUsize::new(0),
             store: watch::Sender::new(StoreState::Open(store)),
             writable: Mutex::new(Ok(())),
         }

@@ -77,14 +77,7 @@ impl Store {
         partitions: Partition,
     ) -> fjall::Result<()> {
         let added = (0..partitions)
-            .map(|partition| {
-                self.db.keyspace(&keyspace_name(stream, partition), || {
-                    // Entries are only ever read by ranges of offsets, so filters would be of no use.
-                    base_options()
-                        .max_memtable_size(self.memtable_bytes)
-                        .filter_policy(FilterPolicy::disabled())
-                })
-            })
+            .map(|partition| self.open_partition(&keyspace_name(stream, partition)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut slots = self.partitions.write();
         let end = slots.len().max(first_slot + added.len());
@@ -93,6 +86,24 @@ impl Store {
             *slot = Some(keyspace);
         }
         Ok(())
+    }
+
+    fn open_partition(&self, name: &str) -> fjall::Result<Keyspace> {
+        self.db.keyspace(name, || {
+            // Entries are only ever read by ranges of offsets, so filters would be of no use.
+            base_options()
+                .max_memtable_size(self.memtable_bytes)
+                .filter_policy(FilterPolicy::disabled())
+        })
+    }
+
+    /// The keyspace that takes what a copy has under this name.
+    pub(super) fn restored(&self, name: &str) -> fjall::Result<Keyspace> {
+        match name {
+            META => Ok(self.meta.clone()),
+            STATE => Ok(self.state.clone()),
+            name => self.open_partition(name),
+        }
     }
 
     /// Deletes what a stream's partitions hold; their files go once nobody reads them.

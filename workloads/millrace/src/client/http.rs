@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::BodyExt as _;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -70,7 +70,9 @@ pub(crate) enum RequestError {
         source: std::io::Error,
     },
     /// The pipeline asks for credentials, or for others.
-    #[error("the pipeline at {url} asks who you are: name --username and --password-file, or --token-file")]
+    #[error(
+        "the pipeline at {url} asks who you are: name --username and --password-file, or --token-file"
+    )]
     Unauthorized {
         /// The address.
         url: String,
@@ -170,9 +172,30 @@ impl Client {
         self.json(Method::POST, path).await
     }
 
+    /// Posts JSON and returns what was answered, or the reason of a refusal.
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Result<Value, String>, RequestError> {
+        let body = Bytes::from(body.to_string());
+        self.json_of(self.send(Method::POST, path, "application/json", body).await?).await
+    }
+
+    /// Asks for a body of any length; what is refused is an error.
+    pub(crate) async fn download(&self, path: &str) -> Result<Incoming, RequestError> {
+        let response = self.send(Method::GET, path, "*/*", Bytes::new()).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let body = self.collect(response).await?;
+        Err(RequestError::Refused(reason(status, &body)))
+    }
+
     /// Asks for server-sent events.
     pub(crate) async fn events(&self, path: &str) -> Result<ServerEvents, RequestError> {
-        let response = self.send(Method::GET, path, "text/event-stream").await?;
+        let response = self.send(Method::GET, path, "text/event-stream", Bytes::new()).await?;
         if response.status().is_success() {
             Ok(ServerEvents::new(self.url.clone(), response.into_body()))
         } else {
@@ -187,7 +210,13 @@ impl Client {
         method: Method,
         path: &str,
     ) -> Result<Result<Value, String>, RequestError> {
-        let response = self.send(method, path, "application/json").await?;
+        self.json_of(self.send(method, path, "application/json", Bytes::new()).await?).await
+    }
+
+    async fn json_of(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<Result<Value, String>, RequestError> {
         let status = response.status();
         let body = self.collect(response).await?;
         if !status.is_success() {
@@ -208,6 +237,7 @@ impl Client {
         method: Method,
         path: &str,
         accept: &str,
+        body: Bytes,
     ) -> Result<Response<Incoming>, RequestError> {
         let connect = |source| RequestError::Connect { url: self.url.clone(), source };
         let target = (self.address.host.as_str(), self.address.port);
@@ -244,7 +274,7 @@ impl Client {
             .header(header::ACCEPT, accept)
             // The API changes nothing for a request that a web page could make on its own.
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|_| RequestError::Path(path.to_owned()))?;
         let response = sender.send_request(request).await.map_err(|e| self.exchange(e))?;
         if response.status() == StatusCode::UNAUTHORIZED {

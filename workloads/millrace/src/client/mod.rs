@@ -5,4 +5,5 @@ mod server_events;
 
 pub(crate) use http::ApiAddress;
 pub(crate) use http::Client;
+pub(crate) use http::RequestError;
 pub(crate) use server_events::ServerEvent;

@@ -1,10 +1,16 @@
 //! The subcommands, one a file: arguments, and what they do.
 
+pub(crate) mod backup;
 pub(crate) mod dlq;
+pub(crate) mod hash_password;
 pub(crate) mod plan;
+pub(crate) mod rebuild;
+pub(crate) mod replay;
+pub(crate) mod restore;
 pub(crate) mod run;
 mod run_progress;
 pub(crate) mod simulate;
+pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod tail;
 pub(crate) mod test;
@@ -32,7 +38,13 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Simulate(arguments) => alone(simulate::run(arguments, output)),
         Command::Status(arguments) => alone(status::run(arguments, output)),
         Command::Tail(arguments) => alone(tail::run(arguments, output)),
+        Command::HashPassword(arguments) => hash_password::run(&arguments, output),
         Command::Dlq(arguments) => alone(dlq::run(arguments, output)),
+        Command::Replay(arguments) => alone(replay::run(arguments, output)),
+        Command::Backup(arguments) => alone(backup::run(arguments, output)),
+        Command::Restore(arguments) => alone(restore::run(arguments, output)),
+        Command::Rebuild(arguments) => alone(rebuild::run(arguments, output)),
+        Command::Sql(arguments) => alone(sql::run(arguments, output)),
     }
 }
 

@@ -4,17 +4,14 @@
 //! They start from the log outwards, so that nothing comes in before what takes it works, and
 //! stop the other way round.
 
-use std::future::Future;
-use std::io::Error as IoError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use millrace_core::with_causes;
-use millrace_engine::Engine;
-use millrace_engine::EngineOptions;
+use millrace_archive::Folders;
+use millrace_archive::StartArchiveError;
 use millrace_ingest::Acceptor;
 use millrace_ingest::IdleWatcher;
 use millrace_ingest::mqtt::MqttEndpoint;
@@ -23,26 +20,23 @@ use millrace_ingest::mqtt::StartMqttError;
 use millrace_ingest::mqtt::connect::MqttSubscriptions;
 use millrace_log::ReadLimit;
 use millrace_query::QueryState;
-use millrace_query::serve;
-use millrace_sinks::MqttSinks;
 use millrace_sinks::Publisher;
-use millrace_tables::sink::SinkContext;
-use millrace_tables::sink::TableSink;
-use millrace_tables::sink::run_table_sink;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::error;
+use millrace_sinks::StartWebhookError;
+use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::exit::Exit;
 use crate::exit::Failure;
+use crate::process::computing::ComputeContext;
+use crate::process::computing::Computing;
+use crate::process::generations::Rebuilder;
+use crate::process::http::HttpPort;
+use crate::process::http::StartHttpError;
+use crate::process::operations::RunningOperations;
+use crate::process::parts::Parts;
+use crate::process::parts::STOP_PATIENCE;
 use crate::process::replayer::AcceptorReplayer;
 use crate::process::storage::Storage;
-
-/// How long each group of parts may take to stop. All of them together stay below 5 seconds.
-const STOP_PATIENCE: Duration = Duration::from_millis(1100);
 
 /// How long log and tables may take to close.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
@@ -56,33 +50,38 @@ pub(crate) struct LiveOptions {
     pub(crate) http: SocketAddr,
     /// The MQTT endpoint.
     pub(crate) mqtt: MqttSettings,
+    /// The data folder and the folder of Secrets.
+    pub(crate) folders: Folders,
 }
 
 /// Why a pipeline cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartLiveError {
-    /// The HTTP port is taken, or the address is not ours.
-    #[error(
-        "cannot listen for HTTP on {address}: choose another address with --http-listen, such as 127.0.0.1:8081"
-    )]
-    Http {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        source: IoError,
-    },
+    /// There is no HTTP port.
+    #[error(transparent)]
+    Http(#[from] StartHttpError),
     /// The MQTT endpoint cannot start.
     #[error(transparent)]
     Mqtt(#[from] StartMqttError),
+    /// An archive sink cannot start.
+    #[error(transparent)]
+    Archive(#[from] StartArchiveError),
+    /// A webhook sink cannot start.
+    #[error(transparent)]
+    Webhook(#[from] StartWebhookError),
 }
 
 impl From<StartLiveError> for Failure {
     fn from(error: StartLiveError) -> Self {
         let exit = match &error {
-            StartLiveError::Http { .. } | StartLiveError::Mqtt(StartMqttError::Listen { .. }) => {
+            StartLiveError::Http(StartHttpError::Listen { .. })
+            | StartLiveError::Mqtt(StartMqttError::Listen { .. }) => {
                 Exit::CannotCreate
             }
-            StartLiveError::Mqtt(_) => Exit::Config,
+            StartLiveError::Http(_)
+            | StartLiveError::Mqtt(_)
+            | StartLiveError::Archive(_)
+            | StartLiveError::Webhook(_) => Exit::Config,
         };
         exit.because(error)
     }
@@ -92,42 +91,12 @@ impl From<StartLiveError> for Failure {
 pub(crate) struct Live {
     storage: Storage,
     http_address: SocketAddr,
+    http_has_tls: bool,
     mqtt_address: SocketAddr,
     endpoint: MqttEndpoint,
     ingest: Parts,
-    query: Parts,
-    sinks: Parts,
-    engine: Parts,
-}
-
-/// Parts that stop together.
-#[derive(Default)]
-struct Parts {
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Parts {
-    /// Starts a part; its failure is logged. It also shows in the part's own state.
-    fn start<E: std::error::Error + Send + 'static>(
-        &self,
-        name: &'static str,
-        part: impl Future<Output = Result<(), E>> + Send + 'static,
-    ) {
-        self.tasks.spawn(async move {
-            if let Err(error) = part.await {
-                error!(message = "A part has failed.", part = name, error = with_causes(&error));
-            }
-        });
-    }
-
-    async fn stop(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(STOP_PATIENCE, self.tasks.wait()).await.is_err() {
-            warn!(message = "Some parts did not stop in time; what they were doing is undone.");
-        }
-    }
+    rebuilds: Parts,
+    computing: Arc<Mutex<Option<Computing>>>,
 }
 
 impl Live {
@@ -137,26 +106,12 @@ impl Live {
         options: LiveOptions,
     ) -> Result<Self, StartLiveError> {
         // Ports are taken first, so that a taken one is told before anything is computed.
-        let listen = |source| StartLiveError::Http { address: options.http, source };
-        let listener = TcpListener::bind(options.http).await.map_err(listen)?;
-        let http_address = listener.local_addr().map_err(listen)?;
         let (plan, log) = (&storage.plan, &storage.log);
         let observer = &storage.observer;
-        let (ingest, query, sinks, engine) =
-            (Parts::default(), Parts::default(), Parts::default(), Parts::default());
-
-        let (_, input_finished) = watch::channel(false);
-        let engine_options =
-            EngineOptions { until_end: false, batch: options.batch, input_finished, only: None };
-        let running = Engine::start(plan, log, observer, &engine_options, &engine.stop);
-        engine.start("engine", running.join());
-
-        let context =
-            SinkContext::new(Arc::clone(log), Arc::clone(&storage.tables), Arc::clone(observer));
-        for sink in TableSink::all(plan) {
-            let stop = sinks.stop.clone();
-            sinks.start("table sink", run_table_sink(sink, context.clone(), None, stop));
-        }
+        let http =
+            HttpPort::bind(options.http, &plan.exposure, &options.folders, observer).await?;
+        let (http_address, http_has_tls) = (http.address(), http.has_tls());
+        let (ingest, rebuilds) = (Parts::default(), Parts::default());
 
         let acceptor = Acceptor::new(plan, Arc::clone(log), observer);
         let endpoint =
@@ -164,8 +119,24 @@ impl Live {
                 .await?;
         let mqtt_address = endpoint.address();
         let publisher: Arc<dyn Publisher> = Arc::new(endpoint.publisher());
-        let mqtt_sinks = MqttSinks::start(plan, log, Some(&publisher), observer, &sinks.stop);
-        sinks.tasks.spawn(mqtt_sinks.closed());
+        let context = Arc::new(ComputeContext {
+            log: Arc::clone(log),
+            tables: Arc::clone(&storage.tables),
+            observer: Arc::clone(observer),
+            publisher,
+            batch: options.batch,
+            folders: options.folders,
+        });
+        let served = storage.serving.served().await;
+        let resting = storage.serving.resting().await;
+        let computing = Computing::start(&context, &served, &resting)?;
+        let computing = Arc::new(Mutex::new(Some(computing)));
+        let rebuilder = Rebuilder {
+            serving: Arc::clone(&storage.serving),
+            context,
+            computing: Arc::clone(&computing),
+        };
+        rebuilds.tasks.spawn(rebuilder.run(rebuilds.stop.clone()));
 
         let state = QueryState::new(
             Arc::clone(plan),
@@ -175,19 +146,35 @@ impl Live {
             Arc::new(AcceptorReplayer::new(acceptor.clone())),
             Some(mqtt_address.to_string()),
         );
-        query.start("HTTP server", serve(listener, state, query.stop.clone()));
+        state.set_operations(Arc::new(RunningOperations::new(&storage)));
+        let ways_in = millrace_ingest::http::routes(plan, &acceptor, observer, &ingest.stop);
+        http.serve(state, ways_in, &ingest.tasks, &ingest.stop);
 
         let subscriptions = MqttSubscriptions::start(plan, &acceptor, observer, &ingest.stop);
         ingest.tasks.spawn(subscriptions.closed());
         let watcher = IdleWatcher::new(plan, log);
         let stop = ingest.stop.clone();
         ingest.tasks.spawn(async move { watcher.run(stop).await });
-        Ok(Self { storage, http_address, mqtt_address, endpoint, ingest, query, sinks, engine })
+        Ok(Self {
+            storage,
+            http_address,
+            http_has_tls,
+            mqtt_address,
+            endpoint,
+            ingest,
+            rebuilds,
+            computing,
+        })
     }
 
     /// Address of the HTTP port.
     pub(crate) const fn http_address(&self) -> SocketAddr {
         self.http_address
+    }
+
+    /// What an address of the HTTP port begins with.
+    pub(crate) const fn http_scheme(&self) -> &'static str {
+        if self.http_has_tls { "https" } else { "http" }
     }
 
     /// Address of the MQTT endpoint.
@@ -202,9 +189,10 @@ impl Live {
         if closed.is_err() {
             warn!(message = "The MQTT endpoint did not close in time.");
         }
-        self.engine.stop().await;
-        self.sinks.stop().await;
-        self.query.stop().await;
+        self.rebuilds.stop().await;
+        if let Some(computing) = self.computing.lock().await.take() {
+            computing.stop().await;
+        }
         // What was acknowledged is durable already.
         if tokio::time::timeout(CLOSE_PATIENCE, self.storage.close()).await.is_err() {
             warn!(message = "The log and the tables did not close in time; their content is safe.");

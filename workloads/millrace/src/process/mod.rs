@@ -3,8 +3,14 @@
 //! `storage` is what lasts (the log and the tables); `until_end` computes what is recorded and
 //! ends; `live` serves until it is told to stop.
 
+mod computing;
+pub(crate) mod generations;
+mod http;
 pub(crate) mod live;
-mod replayer;
+pub(crate) mod operations;
+mod parts;
+pub(crate) mod replay;
+pub(crate) mod replayer;
 pub(crate) mod signals;
 pub(crate) mod storage;
 pub(crate) mod until_end;

@@ -11,12 +11,12 @@ use millrace_query::Replayer;
 use crate::process::live::now_millis;
 
 /// Replays dead letters through an acceptor.
-pub(super) struct AcceptorReplayer {
+pub(crate) struct AcceptorReplayer {
     acceptor: Acceptor,
 }
 
 impl AcceptorReplayer {
-    pub(super) const fn new(acceptor: Acceptor) -> Self {
+    pub(crate) const fn new(acceptor: Acceptor) -> Self {
         Self { acceptor }
     }
 }

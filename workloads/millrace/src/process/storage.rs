@@ -5,34 +5,40 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use millrace_log::EnsureStreamsError;
 use millrace_log::Log;
 use millrace_log::OpenLogError;
-use millrace_log::StreamConfig;
 use millrace_log::embedded::EmbeddedLog;
 use millrace_log::embedded::EmbeddedLogOptions;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
-use millrace_tables::EnsureTableError;
 use millrace_tables::OpenStoreError;
 use millrace_tables::TableStore;
-use millrace_tables::sink::TableSink;
 use millrace_tables::sqlite::SqliteStore;
 
 use crate::exit::Exit;
 use crate::exit::Failure;
+use crate::process::generations::OpenGenerationsError;
+use crate::process::generations::Serving;
 
 /// Folder of the log within the data folder.
-const LOG_FOLDER: &str = "log";
+pub(crate) const LOG_FOLDER: &str = "log";
 /// File of the tables within the data folder.
-const TABLES_FILE: &str = "tables.sqlite";
+pub(crate) const TABLES_FILE: &str = "tables.sqlite";
 
 /// A plan with its opened log and tables.
 pub(crate) struct Storage {
+    /// The plan at the generations that are served.
     pub(crate) plan: Arc<Plan>,
+    /// The log under the names of what is served.
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Arc<dyn TableStore>,
     pub(crate) observer: Arc<Observer>,
+    /// Which generations are served, and which are being made.
+    pub(crate) serving: Arc<Serving>,
+    /// The log itself, for backups.
+    pub(crate) embedded: Arc<EmbeddedLog>,
+    /// The data folder.
+    pub(crate) folder: PathBuf,
 }
 
 /// Why the data folder cannot be used.
@@ -51,15 +57,12 @@ pub(crate) enum OpenStorageError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenLogError),
-    /// The streams cannot be made.
-    #[error(transparent)]
-    Streams(#[from] EnsureStreamsError),
     /// The tables cannot be opened.
     #[error(transparent)]
     Tables(#[from] OpenStoreError),
-    /// A table cannot be made.
+    /// Streams and tables cannot be made at their generations.
     #[error(transparent)]
-    Table(#[from] EnsureTableError),
+    Generations(#[from] OpenGenerationsError),
 }
 
 impl From<OpenStorageError> for Failure {
@@ -68,8 +71,16 @@ impl From<OpenStorageError> for Failure {
             OpenStorageError::Log(OpenLogError::InUse { .. }) => Exit::TemporaryFailure,
             OpenStorageError::Folder { .. }
             | OpenStorageError::Log(OpenLogError::Folder { .. }) => Exit::CannotCreate,
-            OpenStorageError::Streams(_) | OpenStorageError::Table(_) => Exit::Data,
-            OpenStorageError::Log(_) | OpenStorageError::Tables(_) => Exit::Io,
+            OpenStorageError::Generations(
+                OpenGenerationsError::Streams(_)
+                | OpenGenerationsError::Table(_)
+                | OpenGenerationsError::Lowered { .. }
+                | OpenGenerationsError::Begin(_)
+                | OpenGenerationsError::OtherLog { .. },
+            ) => Exit::Data,
+            OpenStorageError::Generations(_)
+            | OpenStorageError::Log(_)
+            | OpenStorageError::Tables(_) => Exit::Io,
         };
         exit.because(error)
     }
@@ -80,14 +91,22 @@ impl Storage {
     pub(crate) async fn open(plan: Plan, folder: &Path) -> Result<Self, OpenStorageError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| OpenStorageError::Folder { folder: folder.to_owned(), source })?;
-        let log: Arc<dyn Log> =
-            EmbeddedLog::open(EmbeddedLogOptions::new(folder.join(LOG_FOLDER)))?;
-        log.ensure_streams(&streams(&plan)).await?;
+        let embedded = EmbeddedLog::open(EmbeddedLogOptions::new(folder.join(LOG_FOLDER)))?;
+        let log: Arc<dyn Log> = Arc::clone(&embedded) as Arc<dyn Log>;
         let tables: Arc<dyn TableStore> =
             Arc::new(SqliteStore::open(&folder.join(TABLES_FILE)).await?);
-        let specs: Vec<_> = TableSink::all(&plan).iter().map(TableSink::spec).collect();
-        tables.ensure_tables(&specs).await?;
-        Ok(Self { plan: Arc::new(plan), log, tables, observer: Arc::default() })
+        let serving = Serving::open(plan, log, Arc::clone(&tables)).await?;
+        let plan = serving.served().await.plan;
+        let (log, serving) = (serving.view(), Arc::new(serving));
+        Ok(Self {
+            plan,
+            log,
+            tables,
+            observer: Arc::default(),
+            serving,
+            embedded,
+            folder: folder.to_owned(),
+        })
     }
 
     /// Closes tables and log.
@@ -95,15 +114,4 @@ impl Storage {
         self.tables.close().await;
         self.log.close().await;
     }
-}
-
-fn streams(plan: &Plan) -> Vec<StreamConfig> {
-    plan.streams
-        .iter()
-        .map(|stream| StreamConfig {
-            name: stream.name.clone(),
-            partitions: stream.partitions,
-            retention: stream.retention,
-        })
-        .collect()
 }

@@ -5,6 +5,10 @@ use std::io::Error as IoError;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use millrace_archive::ArchiveSinks;
+use millrace_archive::Folders;
+use millrace_archive::RunArchiveError;
+use millrace_archive::StartArchiveError;
 use millrace_engine::Engine;
 use millrace_engine::EngineOptions;
 use millrace_engine::TaskError;
@@ -16,7 +20,6 @@ use millrace_log::ReadLimit;
 use millrace_observe::ComponentKind;
 use millrace_tables::sink::RunSinkError;
 use millrace_tables::sink::SinkContext;
-use millrace_tables::sink::TableSink;
 use millrace_tables::sink::run_table_sink;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
 use crate::exit::Failure;
+use crate::process::generations::OpenGenerationsError;
 use crate::process::storage::Storage;
 
 /// Recorded messages and the way in that they take.
@@ -62,6 +66,15 @@ pub(crate) enum UntilEndError {
     /// A sink failed.
     #[error(transparent)]
     Sink(#[from] RunSinkError),
+    /// An archive cannot start.
+    #[error(transparent)]
+    StartArchive(#[from] StartArchiveError),
+    /// An archive failed.
+    #[error(transparent)]
+    Archive(#[from] RunArchiveError),
+    /// What was made anew cannot be served.
+    #[error(transparent)]
+    Generations(#[from] OpenGenerationsError),
     /// A part broke off.
     #[error("a part of the pipeline broke off")]
     Broken(#[from] tokio::task::JoinError),
@@ -76,13 +89,16 @@ impl From<UntilEndError> for Failure {
     fn from(error: UntilEndError) -> Self {
         let exit = match &error {
             UntilEndError::Input { .. } => Exit::NoInput,
+            UntilEndError::StartArchive(_) => Exit::Config,
             UntilEndError::Feed { source: FeedError::UnknownRoute { .. }, .. } => Exit::Usage,
             UntilEndError::Feed { source: FeedError::Form { .. }, .. } => Exit::Data,
             UntilEndError::Broken(_) => Exit::Software,
             UntilEndError::Stopped => Exit::TemporaryFailure,
-            UntilEndError::Feed { .. } | UntilEndError::Task(_) | UntilEndError::Sink(_) => {
-                Exit::Io
-            }
+            UntilEndError::Feed { .. }
+            | UntilEndError::Task(_)
+            | UntilEndError::Sink(_)
+            | UntilEndError::Generations(_)
+            | UntilEndError::Archive(_) => Exit::Io,
         };
         exit.because(error)
     }
@@ -99,11 +115,13 @@ pub(crate) struct EndProgress {
     pub(crate) lag: i64,
 }
 
-/// Feeds the inputs, computes and fills tables until nothing is left.
+/// Feeds the inputs, computes, fills tables and, where `archives` has their folders, writes archives
+/// until nothing is left.
 pub(crate) async fn run(
     storage: &Storage,
     inputs: &[RecordedInput],
     batch: ReadLimit,
+    archives: Option<&Folders>,
     progress: &watch::Sender<EndProgress>,
     shutdown: &CancellationToken,
 ) -> Result<(), UntilEndError> {
@@ -114,15 +132,30 @@ pub(crate) async fn run(
     }
     let (input_finished, finished) = watch::channel(false);
     let options = EngineOptions { until_end: true, batch, input_finished: finished, only: None };
-    let Storage { plan, log, observer, tables } = storage;
+    let Storage { log, observer, tables, serving, .. } = storage;
+    // Nobody reads meanwhile: what is to be made anew is made alone.
+    let rebuilt = serving.pending().await;
+    let edition = match rebuilt {
+        Some((edition, _)) => {
+            serving.look_ahead(&edition);
+            edition
+        }
+        None => serving.served().await,
+    };
+    let plan = &edition.plan;
     let engine = Engine::start(plan, log, observer, &options, shutdown);
     let mut sinks = JoinSet::new();
     let context = SinkContext::new(Arc::clone(log), Arc::clone(tables), Arc::clone(observer));
-    for sink in TableSink::all(plan) {
+    for sink in edition.table_sinks() {
         let context = context.clone();
         let upstream = Some(engine.finished());
         sinks.spawn(run_table_sink(sink, context, upstream, shutdown.clone()));
     }
+
+    let upstream = engine.finished();
+    let archives = archives
+        .map(|folders| ArchiveSinks::start(plan, log, observer, folders, Some(&upstream), shutdown))
+        .transpose()?;
 
     let acceptor = Acceptor::new(plan, Arc::clone(log), observer);
     let work = async {
@@ -132,6 +165,10 @@ pub(crate) async fn run(
         while let Some(sink) = sinks.join_next().await {
             sink??;
         }
+        if let Some(archives) = archives {
+            archives.join().await?;
+        }
+        serving.switch_at_rest().await?;
         Ok(())
     };
     let watching = async {

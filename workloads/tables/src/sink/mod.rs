@@ -85,6 +85,12 @@ impl TableSink {
             .collect()
     }
 
+    /// The stage, as the log names tasks, that keeps how far dead letters of a stream were stored.
+    #[must_use]
+    pub fn task_stage(&self, stream: &StreamName) -> String {
+        format!("sink.{}.{}.{stream}", self.name, self.generation)
+    }
+
     /// The table as a store makes it.
     #[must_use]
     pub fn spec(&self) -> TableSpec {

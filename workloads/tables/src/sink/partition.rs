@@ -206,10 +206,7 @@ impl PartitionReader {
             }
         };
         let task = TaskName {
-            stage: format!(
-                "sink.{}.{}.{}",
-                self.sink.name, self.sink.generation, self.input.stream
-            ),
+            stage: self.sink.task_stage(&self.input.stream),
             partition: self.partition,
         };
         loop {

@@ -131,15 +131,14 @@ fn column(table: &Table, name: &str) -> Result<ColumnType, LookUpError> {
     })
 }
 
-/// Looks a page up.
-pub(super) async fn look_up(
-    readers: &SqlitePool,
+/// The statement of a look-up, and what it binds, in order.
+fn statement(
     table: &Table,
     query: &LookUp,
-) -> Result<Page, LookUpError> {
-    let sort = SortKey::of(table, query)?;
-    let (conditions, cells) = conditions(table, query, &sort)?;
-    let limit = query.limit.clamp(1, MAX_PAGE_ROWS);
+    sort: &SortKey,
+    limit: usize,
+) -> Result<(String, Vec<Cell>), LookUpError> {
+    let (conditions, cells) = conditions(table, query, sort)?;
     let mut statement = format!(
         "SELECT {}, {} FROM {}",
         list(table.columns.iter().map(|column| column.name.as_str())),
@@ -151,7 +150,18 @@ pub(super) async fn look_up(
     }
     // One row more than asked for tells whether there is a next page.
     let _ = write!(statement, " ORDER BY {} LIMIT {}", sort.order_by(), limit + 1);
+    Ok((statement, cells))
+}
 
+/// Looks a page up.
+pub(super) async fn look_up(
+    readers: &SqlitePool,
+    table: &Table,
+    query: &LookUp,
+) -> Result<Page, LookUpError> {
+    let sort = SortKey::of(table, query)?;
+    let limit = query.limit.clamp(1, MAX_PAGE_ROWS);
+    let (statement, cells) = statement(table, query, &sort, limit)?;
     let failed = |source: sqlx::Error| LookUpError::Read {
         table: table.name.clone(),
         source: source.into(),
@@ -235,4 +245,67 @@ fn read(row: &SqliteRow, index: usize, kind: ColumnType) -> Result<Cell, sqlx::E
         ColumnType::Json => row.try_get::<Option<String>, _>(index)?.map(Cell::Json),
     }
     .unwrap_or(Cell::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_plan::model::ColumnPlan;
+    use millrace_plan::model::ColumnSource;
+    use millrace_plan::model::Keep;
+    use millrace_plan::model::TablePlan;
+
+    use super::*;
+    use crate::Order;
+    use crate::TableSpec;
+    use crate::TimeRange;
+    use crate::sqlite::SqliteStore;
+    use crate::store::TableStore as _;
+
+    /// How the database finds the rows of a look-up in a table of the key (at, car).
+    async fn found_by(query: LookUp) -> String {
+        let column = |name: &str, kind| ColumnPlan {
+            name: name.into(),
+            kind,
+            source: ColumnSource::Field(format!(".{name}").parse().unwrap()),
+            nullable: false,
+        };
+        let plan = TablePlan {
+            name: "laps".into(),
+            columns: vec![
+                column("at", ColumnType::Timestamp),
+                column("car", ColumnType::Integer),
+                column("text", ColumnType::Text),
+            ],
+            primary_key: vec!["at".into(), "car".into()],
+            keep: Keep::Latest,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("tables.sqlite")).await.unwrap();
+        let spec = TableSpec { generation: 0, plan };
+        store.ensure_tables(std::slice::from_ref(&spec)).await.unwrap();
+        let table = Table::new(&spec.plan, "laps");
+        let sort = SortKey::of(&table, &query).unwrap();
+        let (statement, cells) = statement(&table, &query, &sort, 10).unwrap();
+        let mut explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        for cell in &cells {
+            explain = bind(explain, cell);
+        }
+        let steps = explain.fetch_all(&store.readers).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn rows_by_the_key_or_in_its_order_are_found_without_reading_others() {
+        let at = || ("at".to_owned(), Cell::Timestamp(5));
+        let by_key = LookUp { equals: vec![at()], ..LookUp::default() };
+        assert_eq!(found_by(by_key).await, "SEARCH laps USING PRIMARY KEY (at=?)");
+        let order = Order { column: "at".into(), direction: Direction::Descending };
+        let range = TimeRange { column: "at".into(), from: Some(1), to: Some(9) };
+        let newest_first =
+            LookUp { time: Some(range), order: Some(order.clone()), ..LookUp::default() };
+        assert_eq!(found_by(newest_first).await, "SEARCH laps USING PRIMARY KEY (at>? AND at<?)");
+        let cursor = write_cursor("laps:-at", &[Cell::Timestamp(5), Cell::Integer(1)]);
+        let next_page = LookUp { order: Some(order), cursor: Some(cursor), ..LookUp::default() };
+        assert_eq!(found_by(next_page).await, "SEARCH laps USING PRIMARY KEY ((at,car)<(?,?))");
+    }
 }
