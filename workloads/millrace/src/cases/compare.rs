@@ -1,5 +1,8 @@
 //! Finds the differences between what should have come out and what did.
 
+use millrace_core::FieldPath;
+use millrace_core::time::TimeFormat;
+use millrace_core::time::event_time;
 use serde_json::Value;
 
 /// Numbers are equal if they differ by no more than this share of the larger one.
@@ -7,6 +10,9 @@ const TOLERANCE: f64 = 1e-9;
 /// Lists with more pairs of items than this are compared item by item, without looking for the
 /// best alignment.
 const MAX_ALIGNED_PAIRS: usize = 4_000_000;
+
+/// Most places within a value that are told.
+const MAX_PLACES: usize = 10;
 
 /// A line of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +23,13 @@ pub(super) enum Difference {
     Unexpected(String),
 }
 
-/// Whether a value is as expected: equal, or, for objects, equal in the fields that are expected.
+/// Whether a value is as expected: equal, of the expected kind (`<uuid>`, `<timestamp>`, `<any>`), or,
+/// for objects, equal in the fields that are expected.
 pub(super) fn matches(expected: &Value, actual: &Value) -> bool {
     match (expected, actual) {
+        (Value::String(kind), actual) if kind == "<any>" => !actual.is_null(),
+        (Value::String(kind), Value::String(text)) if kind == "<uuid>" => is_uuid(text),
+        (Value::String(kind), Value::String(text)) if kind == "<timestamp>" => is_timestamp(text),
         (Value::Object(expected), Value::Object(actual)) => expected.iter().all(|(name, value)| {
             // A field that is null and one that is not there say the same.
             matches(value, actual.get(name).unwrap_or(&Value::Null))
@@ -39,6 +49,55 @@ pub(super) fn matches(expected: &Value, actual: &Value) -> bool {
         }
         (expected, actual) => expected == actual,
     }
+}
+
+/// Where within a value it is not as expected, at most ten places.
+pub(super) fn places(expected: &Value, actual: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    find("", expected, actual, &mut found);
+    // A value that differs as a whole is told already.
+    found.retain(|(path, ..)| !path.is_empty());
+    found.truncate(MAX_PLACES);
+    found
+        .into_iter()
+        .map(|(path, expected, actual)| format!("at {path}: {actual} instead of {expected}"))
+        .collect()
+}
+
+fn find<'a>(
+    path: &str,
+    expected: &'a Value,
+    actual: &'a Value,
+    found: &mut Vec<(String, &'a Value, &'a Value)>,
+) {
+    match (expected, actual) {
+        _ if matches(expected, actual) => {}
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (name, expected) in expected {
+                let actual = actual.get(name).unwrap_or(&Value::Null);
+                find(&format!("{path}.{name}"), expected, actual, found);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+            for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+                find(&format!("{path}[{index}]"), expected, actual, found);
+            }
+        }
+        _ => found.push((path.to_owned(), expected, actual)),
+    }
+}
+
+fn is_timestamp(text: &str) -> bool {
+    let itself = ".".parse::<FieldPath>();
+    itself.is_ok_and(|path| event_time(&text.into(), &path, TimeFormat::Rfc3339).is_ok())
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, c)| match index {
+            8 | 13 | 18 | 23 => c == b'-',
+            _ => c.is_ascii_hexdigit(),
+        })
 }
 
 /// The differences of two lists, in order; none if the second is as expected.
@@ -116,6 +175,26 @@ mod tests {
         assert!(!matches(&json!({"a": 1}), &json!({})));
         assert!(matches(&json!({"a": null}), &json!({})));
         assert!(!matches(&json!([1]), &json!([1, 2])));
+    }
+
+    #[test]
+    fn values_that_differ_each_time_are_known_by_their_kind() {
+        let uuid = json!("0192f0c5-7d3e-7a51-8b61-0d6f3c5a9e21");
+        assert!(matches(&json!("<uuid>"), &uuid));
+        assert!(!matches(&json!("<uuid>"), &json!("0192f0c5")));
+        assert!(matches(&json!("<timestamp>"), &json!("2026-01-01T00:00:00.123Z")));
+        assert!(!matches(&json!("<timestamp>"), &json!("yesterday")));
+        assert!(matches(&json!({"a": "<any>"}), &json!({"a": 1})));
+        assert!(!matches(&json!({"a": "<any>"}), &json!({})));
+    }
+
+    #[test]
+    fn the_places_of_a_difference_are_told() {
+        assert_eq!(
+            places(&json!({"a": [1, {"b": 2}], "c": 1}), &json!({"a": [1, {"b": 3}], "d": 1})),
+            ["at .a[1].b: 3 instead of 2", "at .c: null instead of 1"]
+        );
+        assert_eq!(places(&json!(1), &json!(2)), Vec::<String>::new());
     }
 
     #[test]

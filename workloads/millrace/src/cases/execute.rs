@@ -15,9 +15,14 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cases::captures::Captures;
+use crate::cases::captures::UnknownName;
 use crate::cases::compare::Difference;
 use crate::cases::compare::differences;
 use crate::cases::compare::matches;
+use crate::cases::compare::places;
+use crate::cases::exchange::ExchangeError;
+use crate::cases::exchange::Port;
 use crate::cases::file::Case;
 use crate::cases::file::CaseEvent;
 use crate::cases::outputs;
@@ -59,6 +64,12 @@ pub(crate) enum ExecuteCaseError {
     /// An event cannot be stored.
     #[error("cannot store an event")]
     Store(#[source] Refused),
+    /// An exchange cannot be run.
+    #[error("cannot run the exchanges")]
+    Exchange(#[from] ExchangeError),
+    /// A name is not known.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
     /// The end was not reached.
     #[error("cannot run the pipeline")]
     Run(#[from] UntilEndError),
@@ -74,7 +85,9 @@ impl From<ExecuteCaseError> for Failure {
             ExecuteCaseError::Unknown { .. }
             | ExecuteCaseError::Topic(_)
             | ExecuteCaseError::Ingest
-            | ExecuteCaseError::Content(_) => Exit::Data,
+            | ExecuteCaseError::Content(_)
+            | ExecuteCaseError::Exchange(_)
+            | ExecuteCaseError::Name(_) => Exit::Data,
             _ => Exit::Io,
         };
         exit.because(error)
@@ -82,11 +95,12 @@ impl From<ExecuteCaseError> for Failure {
 }
 
 /// Runs a case and returns what differs, a line each; none if all is as expected. `folder` is
-/// where the case's files are.
+/// where the case's files are, `secrets` has a folder for each Secret.
 pub(crate) async fn execute(
     plan: Plan,
     case: &Case,
     folder: &Path,
+    secrets: &Path,
 ) -> Result<Vec<String>, ExecuteCaseError> {
     let data = tempfile::tempdir().map_err(ExecuteCaseError::Folder)?;
     let storage = Storage::open(plan, data.path()).await?;
@@ -102,12 +116,23 @@ pub(crate) async fn execute(
     for event in &case.events {
         accept(&acceptor, case, event).await?;
     }
+    let mut captures = Captures::default();
+    let mut lines = Vec::new();
+    let has_exchanges = !case.http.is_empty() || !case.expect.http.is_empty();
+    let port = has_exchanges.then(|| Port::new(&storage, &acceptor, secrets)).transpose();
+    let port = port.map_err(ExchangeError::from)?;
+    if let Some(port) = &port {
+        lines.extend(port.run(&case.http, &mut captures).await?);
+    }
     let (progress, _) = watch::channel(until_end::EndProgress::default());
     let shutdown = CancellationToken::new();
-    until_end::run(&storage, &inputs, ReadLimit::default(), &progress, &shutdown).await?;
-    let result = check(&storage, case).await;
+    until_end::run(&storage, &inputs, ReadLimit::default(), None, &progress, &shutdown).await?;
+    if let Some(port) = port {
+        lines.extend(port.run(&case.expect.http, &mut captures).await?);
+    }
+    lines.extend(check(&storage, case, &captures).await?);
     storage.close().await;
-    result
+    Ok(lines)
 }
 
 fn route<'a>(plan: &'a Plan, case: &'a Case) -> Result<&'a str, ExecuteCaseError> {
@@ -149,13 +174,20 @@ async fn accept(
     }
 }
 
-async fn check(storage: &Storage, case: &Case) -> Result<Vec<String>, ExecuteCaseError> {
+async fn check(
+    storage: &Storage,
+    case: &Case,
+    captures: &Captures,
+) -> Result<Vec<String>, ExecuteCaseError> {
     let Storage { plan, log, tables, .. } = storage;
     let expect = &case.expect;
     let mut report = Report::default();
+    let fill = |expected: &[Value]| {
+        expected.iter().map(|value| captures.fill_value(value)).collect::<Result<Vec<_>, _>>()
+    };
     for (name, expected) in &expect.streams {
         let actual = outputs::events(plan, log.as_ref(), &stream(plan, name)?).await?;
-        report.compare(&format!("stream {name}"), expected, &actual);
+        report.compare(&format!("stream {name}"), &fill(expected)?, &actual);
     }
     for (name, expected) in &expect.counts {
         let actual = outputs::events(plan, log.as_ref(), &stream(plan, name)?).await?.len();
@@ -167,7 +199,7 @@ async fn check(storage: &Storage, case: &Case) -> Result<Vec<String>, ExecuteCas
         let messages = outputs::messages(plan, log.as_ref()).await?;
         for (topic, expected) in &expect.mqtt {
             let actual = messages.get(topic).map(Vec::as_slice).unwrap_or_default();
-            report.compare(&format!("topic {topic}"), expected, actual);
+            report.compare(&format!("topic {topic}"), &fill(expected)?, actual);
         }
     }
     for (name, expected) in &expect.tables {
@@ -178,7 +210,17 @@ async fn check(storage: &Storage, case: &Case) -> Result<Vec<String>, ExecuteCas
         let table =
             table.ok_or_else(|| ExecuteCaseError::Unknown { kind: "table", name: name.clone() })?;
         let actual = outputs::rows(tables.as_ref(), table).await?;
-        report.compare(&format!("table {name}"), expected, &actual);
+        report.compare(&format!("table {name}"), &fill(expected)?, &actual);
+    }
+    for (name, expected) in &expect.webhooks {
+        let found = plan.sinks.iter().find_map(|sink| match &sink.target {
+            SinkTarget::Webhook(webhook) if sink.name == *name => Some((sink, webhook)),
+            _ => None,
+        });
+        let unknown = || ExecuteCaseError::Unknown { kind: "webhook sink", name: name.clone() };
+        let (sink, webhook) = found.ok_or_else(unknown)?;
+        let actual = outputs::calls(plan, log.as_ref(), sink, webhook).await?;
+        report.compare(&format!("webhook {name}"), &fill(expected)?, &actual);
     }
     if let Some(expected) = &expect.dead_letters {
         let letters = outputs::dead_letters(plan, log.as_ref()).await?;
@@ -214,7 +256,16 @@ struct Report {
 
 impl Report {
     fn compare(&mut self, place: &str, expected: &[Value], actual: &[Value]) {
-        self.add(place, &differences(expected, actual, matches, Value::to_string));
+        let found = differences(expected, actual, matches, Value::to_string);
+        self.add(place, &found);
+        // One that came instead of another: where within it.
+        if let ([Difference::Missing(expected), Difference::Unexpected(actual)], lines) =
+            (found.as_slice(), &mut self.lines)
+            && let (Ok(expected), Ok(actual)) =
+                (serde_json::from_str(expected), serde_json::from_str(actual))
+        {
+            lines.extend(places(&expected, &actual).into_iter().map(|p| format!("    {p}")));
+        }
     }
 
     fn add(&mut self, place: &str, differences: &[Difference]) {

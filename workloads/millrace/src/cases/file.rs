@@ -7,12 +7,17 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cases::http::Exchange;
+
 /// A file of test cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct CaseFile {
     /// The pipeline's file, beside this one; without it the name of this file without `.test`.
     pub(crate) pipeline: Option<PathBuf>,
+    /// What Secrets hold, by name and key: those that `exposure` names.
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, BTreeMap<String, String>>,
     /// The cases.
     pub(crate) cases: Vec<Case>,
 }
@@ -30,6 +35,9 @@ pub(crate) struct Case {
     /// Messages, in order.
     #[serde(default)]
     pub(crate) events: Vec<CaseEvent>,
+    /// Requests, in order, after `events`; nothing is computed before the last one is answered.
+    #[serde(default)]
+    pub(crate) http: Vec<Exchange>,
     /// What must come out. What is not named is not looked at.
     #[serde(default)]
     pub(crate) expect: Expectations,
@@ -62,6 +70,12 @@ pub(crate) struct Expectations {
     /// Messages of `mqtt` sinks by topic.
     #[serde(default)]
     pub(crate) mqtt: BTreeMap<String, Vec<Value>>,
+    /// Bodies of the requests of `webhook` sinks, by sink, in the order of event time.
+    #[serde(default)]
+    pub(crate) webhooks: BTreeMap<String, Vec<Value>>,
+    /// Requests, in order, once everything is computed.
+    #[serde(default)]
+    pub(crate) http: Vec<Exchange>,
     /// Rows by table, in the order of the primary key.
     #[serde(default)]
     pub(crate) tables: BTreeMap<String, Vec<Value>>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace_core::DeadLetter;
+use millrace_core::Event;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_log::Entry;
@@ -11,8 +12,11 @@ use millrace_log::Log;
 use millrace_log::ReadError;
 use millrace_log::ReadLimit;
 use millrace_plan::Plan;
+use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use millrace_plan::model::TablePlan;
+use millrace_plan::model::WebhookSink;
+use millrace_plan::program::Evaluation;
 use millrace_sinks::BuildError;
 use millrace_sinks::message_of;
 use millrace_tables::LookUpError;
@@ -138,6 +142,36 @@ pub(super) async fn messages(
             (topic, messages.into_iter().map(|(_, body)| body).collect())
         })
         .collect())
+}
+
+/// The bodies of a webhook's requests, in the order of event time.
+pub(super) async fn calls(
+    plan: &Plan,
+    log: &dyn Log,
+    sink: &SinkPlan,
+    webhook: &WebhookSink,
+) -> Result<Vec<Value>, ReadOutputsError> {
+    let mut calls = Vec::new();
+    for stream in &sink.from {
+        let name: Arc<str> = stream.as_str().into();
+        for record in records(plan, log, stream).await? {
+            let event = Event::parse(Arc::clone(&name), record)
+                .map_err(|source| ReadOutputsError::Event { stream: stream.to_string(), source })?;
+            let body = match &webhook.body {
+                None => event.value.clone(),
+                Some(program) => match program.transform(&event) {
+                    Evaluation::Done { event, .. } => event,
+                    // It is not sent: dropped, or a dead letter.
+                    Evaluation::Aborted | Evaluation::Failed(_) => continue,
+                },
+            };
+            let body = serde_json::to_value(&body)
+                .map_err(|source| ReadOutputsError::Event { stream: stream.to_string(), source })?;
+            calls.push((event.time, body));
+        }
+    }
+    calls.sort_by_key(|(time, _)| *time);
+    Ok(calls.into_iter().map(|(_, body)| body).collect())
 }
 
 /// All rows of a table, each as an object by column.

@@ -1,5 +1,6 @@
 //! `millrace test`: runs the test cases of pipelines.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -16,7 +17,7 @@ use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
 
-/// Run the test cases of pipelines: messages in, expected events, messages and rows out.
+/// Run the test cases of pipelines: messages and requests in, expected events, rows and answers out.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +31,7 @@ pub(crate) struct TestArguments {
     files: Vec<PathBuf>,
 
     /// Only cases whose names contain this.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, visible_alias = "filter", value_name = "TEXT")]
     only: Option<String>,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct TestArguments {
 enum TestError {
     #[error("{failed} of {total} cases failed")]
     Failed { failed: usize, total: usize },
+    #[error("cannot write the secrets of {path}")]
+    Secrets { path: PathBuf, source: std::io::Error },
     #[error("there are no cases{}", only.as_ref().map(|only| format!(" with `{only}` in their names")).unwrap_or_default())]
     NoCases { only: Option<String> },
 }
@@ -63,12 +66,15 @@ pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outco
         let pipeline = file.pipeline(path)?;
         let plan = pipeline::load(&pipeline)?;
         let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
+        let secrets = secrets_of(&file).map_err(|source| {
+            Exit::CannotCreate.because(TestError::Secrets { path: path.clone(), source })
+        })?;
         let chosen = file.cases.iter().filter(|case| {
             arguments.only.as_ref().is_none_or(|only| case.name.contains(only.as_str()))
         });
         for case in chosen {
             let begin = Instant::now();
-            let differences = cases::execute(plan.clone(), case, folder).await?;
+            let differences = cases::execute(plan.clone(), case, folder, secrets.path()).await?;
             failed += usize::from(!differences.is_empty());
             if output == OutputFormat::Text {
                 let verdict = if differences.is_empty() { "ok" } else { "FAILED" };
@@ -79,7 +85,7 @@ pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outco
                     begin.elapsed().as_secs_f64()
                 ))?;
                 for difference in &differences {
-                    output::line(&format!("      {difference}"))?;
+                    output::line(&coloured(&format!("      {difference}")))?;
                 }
             }
             results.push(json!({
@@ -100,4 +106,29 @@ pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outco
         return Err(Exit::Data.because(TestError::Failed { failed, total: results.len() }));
     }
     Ok(())
+}
+
+/// The Secrets of a file of cases, each a folder with a file for each key.
+fn secrets_of(file: &CaseFile) -> std::io::Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    for (name, keys) in &file.secrets {
+        let secret = folder.path().join(name);
+        std::fs::create_dir_all(&secret)?;
+        for (key, value) in keys {
+            std::fs::write(secret.join(key), value)?;
+        }
+    }
+    Ok(folder)
+}
+
+/// A line of a difference as a terminal shows it: what was expected in red, what came in green.
+fn coloured(line: &str) -> String {
+    if !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+        return line.to_owned();
+    }
+    match line.trim_start().chars().next() {
+        Some('-') => format!("\u{1b}[31m{line}\u{1b}[0m"),
+        Some('+') => format!("\u{1b}[32m{line}\u{1b}[0m"),
+        _ => line.to_owned(),
+    }
 }
