@@ -6,6 +6,7 @@ use clap::Args;
 use clap::Subcommand;
 
 use crate::command::Outcome;
+use crate::reference;
 use crate::workspace;
 
 /// Where the resource's definition is kept.
@@ -25,12 +26,18 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// The pages of the reference.
+    Reference {
+        /// Write nothing; fail if a page is not current.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
 enum GenerateError {
-    #[error("{0} is not current: run `cargo xtask generate crds` and commit it")]
-    Outdated(String),
+    #[error("{file} is not current: run `cargo xtask generate {what}` and commit it")]
+    Outdated { file: String, what: &'static str },
     #[error("cannot read {0}")]
     Read(String, #[source] std::io::Error),
     #[error("cannot write {0}")]
@@ -39,19 +46,43 @@ enum GenerateError {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &GenerateArguments) -> Outcome {
-    let What::Crds { check } = arguments.what;
-    let path = workspace::root().join(CRD_FILE);
-    let wanted = millrace_api::crd_yaml();
-    if check { compare(&path, &wanted) } else { write(&path, &wanted) }
+    match arguments.what {
+        What::Crds { check } => {
+            let page = (CRD_FILE.to_owned(), millrace_api::crd_yaml());
+            finish("crds", &[page], check)
+        }
+        What::Reference { check } => {
+            let pages = reference::pages()?.into_iter();
+            let pages = pages.map(|(file, text)| (format!("{}/{file}", reference::FOLDER), text));
+            finish("reference", &pages.collect::<Vec<_>>(), check)
+        }
+    }
 }
 
-fn compare(path: &Path, wanted: &str) -> Outcome {
+/// Writes files, or checks that they are current.
+fn finish(what: &'static str, files: &[(String, String)], check: bool) -> Outcome {
+    for (file, wanted) in files {
+        let path = workspace::root().join(file);
+        if check { compare(&path, file, wanted, what)? } else { write(&path, file, wanted)? }
+    }
+    Ok(())
+}
+
+fn compare(path: &Path, file: &str, wanted: &str, what: &'static str) -> Outcome {
     let found = std::fs::read_to_string(path)
-        .map_err(|source| GenerateError::Read(CRD_FILE.to_owned(), source))?;
-    if found == wanted { Ok(()) } else { Err(GenerateError::Outdated(CRD_FILE.to_owned()).into()) }
+        .map_err(|source| GenerateError::Read(file.to_owned(), source))?;
+    if found == *wanted {
+        Ok(())
+    } else {
+        Err(GenerateError::Outdated { file: file.to_owned(), what }.into())
+    }
 }
 
-fn write(path: &Path, wanted: &str) -> Outcome {
+fn write(path: &Path, file: &str, wanted: &str) -> Outcome {
+    let failed = |source| GenerateError::Write(file.to_owned(), source);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
     std::fs::write(path, wanted)
-        .map_err(|source| GenerateError::Write(CRD_FILE.to_owned(), source).into())
+        .map_err(|source| GenerateError::Write(file.to_owned(), source).into())
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod generate;
+mod reference;
 mod test;
 mod workspace;
 

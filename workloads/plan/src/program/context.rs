@@ -54,6 +54,12 @@ fn check_part(field: &str, part: &str, shape: &RequestShape) -> Result<(), Progr
     }
 }
 
+/// Names of the fields of `%` that exist at a place, in order.
+#[must_use]
+pub const fn context_fields(place: Place) -> &'static [&'static str] {
+    known(place)
+}
+
 const fn known(place: Place) -> &'static [&'static str] {
     match place {
         Place::Ingest => &INGEST,

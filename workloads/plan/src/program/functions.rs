@@ -58,6 +58,23 @@ const UNBOUNDED: [&str; 5] =
 /// Functions that take a time zone, which must not be the machine's.
 const WITH_TIME_ZONE: [&str; 2] = ["format_timestamp", "parse_timestamp"];
 
+/// The functions that are refused, by why they are.
+#[must_use]
+pub fn function_rules() -> [(&'static str, &'static [&'static str]); 4] {
+    [
+        ("they act on or ask the world outside of the program", &NEVER),
+        ("they can make any amount of data out of a small message", &UNBOUNDED),
+        (
+            "they give another result each time, everywhere but in the `map` of an ingest",
+            &INGEST_ONLY,
+        ),
+        (
+            "they need a literal time zone other than the machine's, if they are given one",
+            &WITH_TIME_ZONE,
+        ),
+    ]
+}
+
 /// The functions at a place.
 pub(super) fn allowed(place: Place) -> &'static [Box<dyn Function>] {
     static INGEST: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| functions(Place::Ingest));

@@ -35,9 +35,11 @@ use vrl::value::kind::Collection;
 use self::context::Needs;
 use self::target::EventTarget;
 
+pub use self::context::context_fields;
 pub use self::context::context_of;
 pub use self::context::context_of_message;
 pub use self::context::context_of_request;
+pub use self::functions::function_rules;
 pub use self::size::MAX_NESTING;
 pub use self::size::MAX_OPERATORS;
 pub use self::size::MAX_PROGRAM_BYTES;
