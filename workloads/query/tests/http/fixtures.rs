@@ -1,6 +1,7 @@
 //! A served pipeline, and a plain client.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,11 @@ use millrace_core::EventId;
 use millrace_core::Headers;
 use millrace_core::Record;
 use millrace_core::StreamName;
+use millrace_http::Auth;
+use millrace_http::Origins;
+use millrace_http::Reach;
+use millrace_http::ServerOptions;
+use millrace_http::guard;
 use millrace_log::Append;
 use millrace_log::EmbeddedLog;
 use millrace_log::EmbeddedLogOptions;
@@ -22,6 +28,7 @@ use millrace_plan::model::ColumnPlan;
 use millrace_plan::model::ColumnSource;
 use millrace_plan::model::ColumnType;
 use millrace_plan::model::Keep;
+use millrace_plan::model::ExposurePlan;
 use millrace_plan::model::QueryPlan;
 use millrace_plan::model::Retention;
 use millrace_plan::model::SinkPlan;
@@ -32,7 +39,6 @@ use millrace_plan::model::TablePlan;
 use millrace_query::QueryState;
 use millrace_query::ReplayOutcome;
 use millrace_query::Replayer;
-use millrace_query::serve;
 use millrace_tables::TableStore;
 use millrace_tables::sink::SinkContext;
 use millrace_tables::sink::TableSink;
@@ -128,7 +134,7 @@ fn plan() -> Plan {
             target: SinkTarget::Table(table),
         }],
         query: QueryPlan::default(),
-        exposure: millrace_plan::model::ExposurePlan::default(),
+        exposure: ExposurePlan::default(),
     }
 }
 
@@ -142,6 +148,30 @@ impl Replayer for JsonReplayer {
             .map(|_| ReplayOutcome { id: letter.id, partition: 1, offset: 5 })
             .map_err(|_| "the body is still not JSON".to_owned())
     }
+}
+
+/// Serves the routes as a whole pipeline does.
+async fn served(
+    listener: TcpListener,
+    state: QueryState,
+    observer: Arc<Observer>,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let exposure = ExposurePlan::default();
+    let auth = Arc::new(Auth::load(&exposure, Path::new("secrets")).unwrap());
+    let origins = Origins::new(&exposure.origins, Reach::Loopback);
+    let router = guard(state.router(axum::Router::new()), auth, origins);
+    let options = ServerOptions::new(1024, 32_768, &observer);
+    let (ending, stop) = (state.clone(), shutdown.clone());
+    let closing = tokio::spawn(async move {
+        stop.cancelled().await;
+        ending.close();
+    });
+    let sampling = tokio::spawn(async move { state.sample().await });
+    let result = millrace_http::serve(listener, router, options, shutdown).await;
+    closing.await.unwrap();
+    sampling.await.unwrap();
+    result
 }
 
 impl Served {
@@ -186,7 +216,7 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, state, shutdown.clone()));
+        let server = tokio::spawn(served(listener, state, Arc::clone(&observer), shutdown.clone()));
         Self { log, tables, observer, plan, address, shutdown, server, _folder: folder }
     }
 
@@ -229,7 +259,10 @@ impl Served {
     /// Sends a request whose answer does not end by itself.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[&str]) -> TcpStream {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|header| header.starts_with("Connection")) {
+            head.push_str("Connection: close\r\n");
+        }
         if !headers.iter().any(|header| header.starts_with("Host")) {
             head.push_str("Host: localhost\r\n");
         }
