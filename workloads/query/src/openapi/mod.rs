@@ -18,7 +18,6 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-use self::operation::Operation;
 use crate::state::SharedState;
 
 /// `GET /openapi.json`
@@ -34,8 +33,13 @@ pub(crate) fn describe(plan: &Plan) -> Value {
         .chain(routes::operations(plan))
         .chain(own::operations(plan));
     for operation in operations {
-        let Operation { method, path, .. } = &operation;
-        let (method, path) = (*method, path.clone());
+        // Paths that differ in the names of parameters alone are one path.
+        let same = paths.keys().find(|other| general(other) == general(&operation.path)).cloned();
+        let operation = match same {
+            Some(path) => operation.at(path),
+            None => operation,
+        };
+        let (method, path) = (operation.method, operation.path.clone());
         let described = operation.into_json(&plan.exposure);
         let item = paths.entry(path).or_insert_with(|| json!({}));
         // Of two, the declared one comes first and is the one that answers.
@@ -64,6 +68,11 @@ pub(crate) fn describe(plan: &Plan) -> Value {
             "securitySchemes": security::schemes(&plan.exposure),
         },
     })
+}
+
+/// A path with all parameters alike.
+fn general(path: &str) -> Vec<&str> {
+    path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect()
 }
 
 fn problem() -> Value {

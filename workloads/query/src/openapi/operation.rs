@@ -45,6 +45,19 @@ impl Operation {
         }
     }
 
+    /// The operation at a path that differs in the names of its parameters alone.
+    pub(super) fn at(mut self, path: String) -> Self {
+        for (own, other) in self.path.split('/').zip(path.split('/')) {
+            let (Some(own), Some(other)) = (name_in(own), name_in(other)) else { continue };
+            let mut parameters = self.parameters.iter_mut();
+            if let Some(parameter) = parameters.find(|p| p["in"] == "path" && p["name"] == own) {
+                parameter["name"] = other.into();
+            }
+        }
+        self.path = path;
+        self
+    }
+
     /// Adds a parameter; `place` is `path`, `query` or `header`.
     pub(super) fn parameter(
         mut self,
@@ -158,6 +171,11 @@ impl Operation {
         }
         json
     }
+}
+
+/// The name of the parameter that a segment of a path is.
+fn name_in(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// The schema of a column's value.

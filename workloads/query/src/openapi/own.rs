@@ -76,7 +76,40 @@ pub(super) fn operations(plan: &Plan) -> Vec<Operation> {
     operations.extend(streams(plan));
     operations.extend(tables(plan));
     operations.extend(dead_letters());
+    operations.extend(rebuilds());
     operations
+}
+
+fn rebuilds() -> [Operation; 2] {
+    let path = "/api/v1/rebuilds";
+    let state = json!({"description": "The rebuild that goes on, or the last one."});
+    let body = json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": {
+            "name": {"type": "string", "description": "The table sink or processor."},
+            "partial": {"type": "boolean", "description": "Whether what the log still has is enough."},
+        },
+    });
+    let none = (404, "There is nothing of this name, or this process carries out no operations.");
+    [
+        get(path, "rebuilds", "management", "How far a rebuild has come")
+            .answers(200, "It.", &[("application/json", state.clone())])
+            .problems(&[none]),
+        Operation::new("post", path, "rebuild", "management", "Rebuild from the log")
+            .body([("application/json", body)].into())
+            .answers(200, "It goes on.", &[("application/json", state)])
+            .problems(&[
+                (400, "The body is not what is expected."),
+                (403, "A page of another site sent this."),
+                none,
+                (409, "What there is does not allow it."),
+                (413, "The body is too large."),
+                (415, "The header `Content-Type: application/json` is missing."),
+                (503, "It may succeed later."),
+            ]),
+    ]
 }
 
 fn streams(plan: &Plan) -> Vec<Operation> {

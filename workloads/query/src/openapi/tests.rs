@@ -106,7 +106,10 @@ fn of_what_a_mapping_leaves_as_it_came_the_streams_schema_holds() {
 #[test]
 fn a_query_route_is_described_by_its_tables_columns() {
     let document = described();
-    let one = &document["paths"]["/orders/{id}"]["get"];
+    let one = &document["paths"]["/orders/{number}"]["get"];
+    // The way in has the same path with another name of the parameter.
+    assert_eq!(document["paths"].get("/orders/{id}"), None);
+    assert_eq!(one["parameters"][0]["name"], "number");
     assert_eq!(one["parameters"][0]["schema"]["minimum"], i64::MIN);
     assert_eq!(
         one["responses"]["200"]["content"]["application/json"]["schema"],
