@@ -10,6 +10,7 @@ mod input;
 mod metrics;
 mod operators;
 mod outbox;
+mod page;
 mod position;
 mod recent_ids;
 mod supervisor;

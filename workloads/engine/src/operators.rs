@@ -28,6 +28,8 @@ use millrace_processors::Operator;
 use millrace_processors::Refusal;
 use millrace_processors::RestoreError;
 
+use crate::page::Page;
+
 /// Store of the fingerprints of a task's operators.
 const FINGERPRINTS: &str = "fingerprints";
 
@@ -72,6 +74,8 @@ pub(crate) struct Made {
     pub(crate) outputs: Vec<(StreamName, Record)>,
     /// What was refused.
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Bytes of the values in both.
+    pub(crate) bytes: usize,
     /// Events passed over, by operator and reason; there are few of these.
     pub(crate) counts: Vec<((usize, Counted), u64)>,
 }
@@ -104,6 +108,7 @@ pub(crate) struct Operators {
     made: Made,
     /// Emptied lists of outputs, to be used again: as many as operators stand behind each other.
     spare: Vec<Vec<Event>>,
+    page: Page,
 }
 
 /// What an operator is called for.
@@ -150,7 +155,7 @@ impl Operators {
             .collect();
         let by_input =
             inputs.iter().map(|stream| readers(OperatorInput::Stream(stream.clone()))).collect();
-        Self { slots, by_input, made: Made::default(), spare: Vec::new() }
+        Self { slots, by_input, made: Made::default(), spare: Vec::new(), page: Page::default() }
     }
 
     /// Puts committed state back. State of operators that are no longer there is passed over.
@@ -268,14 +273,25 @@ impl Operators {
 
     fn output(&mut self, index: usize, event: &Event, origin: Option<&Origin>) {
         let Some(stream) = self.slots[index].output.clone() else { return };
-        match event.to_record() {
-            Ok(record) if record.value.len() > MAX_VALUE_BYTES => {
-                let bytes = record.value.len();
+        match self.page.write(&event.value) {
+            Ok(value) if value.len() > MAX_VALUE_BYTES => {
+                let bytes = value.len();
                 let reason =
                     format!("the output has {bytes} bytes; at most {MAX_VALUE_BYTES} are allowed");
                 self.refuse(index, Refusal { event: event.clone(), reason }, origin);
             }
-            Ok(record) => self.made.outputs.push((stream, record)),
+            Ok(value) => {
+                self.made.bytes += value.len();
+                let record = Record {
+                    key: event.key.clone(),
+                    event_time: event.time,
+                    ingest_time: event.ingest_time,
+                    id: event.id,
+                    headers: event.headers.as_ref().clone(),
+                    value,
+                };
+                self.made.outputs.push((stream, record));
+            }
             Err(error) => {
                 let reason = format!("the output cannot be written as JSON: {error}");
                 self.refuse(index, Refusal { event: event.clone(), reason }, origin);
@@ -296,6 +312,7 @@ impl Operators {
             .or_else(|| written().filter(|bytes| bytes.len() <= MAX_VALUE_BYTES))
             .or(as_it_came)
             .unwrap_or_default();
+        self.made.bytes += original.len();
         self.made.dead_letters.push(DeadLetter {
             id: EventId::of_dead_letter(&stage, event.id.as_bytes(), &original),
             stage,
@@ -317,6 +334,11 @@ impl Operators {
     /// Number of records made that wait to be taken.
     pub(crate) fn waiting(&self) -> usize {
         self.made.outputs.len() + self.made.dead_letters.len()
+    }
+
+    /// Bytes of the values that wait to be taken.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.made.bytes
     }
 
     /// Takes what has changed of the operators' state since the last call.

@@ -27,6 +27,8 @@ pub(crate) struct Outbox {
     marked: Vec<StreamName>,
     last_mark: i64,
     appends: Vec<Append>,
+    /// Bytes of the values in it.
+    bytes: usize,
     /// State changes that go with the first commit.
     first_changes: Vec<StateChange>,
 }
@@ -39,7 +41,15 @@ impl Outbox {
         marked: Vec<StreamName>,
         first_changes: Vec<StateChange>,
     ) -> Self {
-        Self { task, partitions, marked, last_mark: i64::MIN, appends: Vec::new(), first_changes }
+        Self {
+            task,
+            partitions,
+            marked,
+            last_mark: i64::MIN,
+            appends: Vec::new(),
+            bytes: 0,
+            first_changes,
+        }
     }
 
     /// Adds what the operators made.
@@ -78,12 +88,18 @@ impl Outbox {
     fn append(&mut self, stream: StreamName, record: Record) {
         let partitions = self.partitions.get(&stream).copied().unwrap_or(1);
         let partition = partition_of(&record.key, partitions);
+        self.bytes += record.value.len();
         self.appends.push(Append { stream, partition, entry: Entry::Record(record) });
     }
 
     /// Whether there is anything to tell others.
     pub(crate) fn is_due(&self, released_to: i64) -> bool {
         !self.appends.is_empty() || (!self.marked.is_empty() && released_to > self.last_mark)
+    }
+
+    /// Bytes of the values that wait in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Takes everything for a commit, with a mark for those who wait for the task's progress.
@@ -94,6 +110,7 @@ impl Outbox {
         released_to: i64,
     ) -> TaskCommit {
         let mut outputs = std::mem::take(&mut self.appends);
+        self.bytes = 0;
         if released_to > self.last_mark {
             self.last_mark = released_to;
             for stream in &self.marked {

@@ -37,8 +37,9 @@ use crate::task_metrics::TaskMetrics;
 const COMMIT_RECORDS: u64 = 50_000;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many outputs are committed in any case.
-const COMMIT_OUTPUTS: usize = 10_000;
+/// So many outputs, and so many bytes of them, are committed in any case.
+const COMMIT_OUTPUTS: usize = 50_000;
+const COMMIT_BYTES: usize = 8 << 20;
 
 /// So many different times of timers after the end of input mean that they would never end.
 const MOST_FINAL_TIMERS: u64 = 10_000_000;
@@ -323,7 +324,7 @@ impl Task {
             }
             self.raised_to = self.raised_to.max(time.saturating_add(1));
             self.release_below(self.raised_to)?;
-            if self.operators.waiting() >= COMMIT_OUTPUTS {
+            if self.is_full() {
                 self.commit().await?;
             }
         }
@@ -335,13 +336,21 @@ impl Task {
     fn commit_is_due(&self) -> bool {
         let anything = self.operators.waiting() > 0 || self.outbox.is_due(self.released_to);
         anything && !self.is_behind()
-            || self.operators.waiting() >= COMMIT_OUTPUTS
+            || self.is_full()
             || self.uncommitted >= COMMIT_RECORDS
             || self.commit_deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
+    fn is_full(&self) -> bool {
+        self.operators.waiting() >= COMMIT_OUTPUTS
+            || self.operators.waiting_bytes() + self.outbox.bytes() >= COMMIT_BYTES
+    }
+
     fn is_behind(&self) -> bool {
-        usize::try_from(self.lag()).is_ok_and(|lag| lag >= self.batch.entries)
+        self.furthest_behind().is_some_and(|source| {
+            let Source { input, end, .. } = &self.sources[source];
+            usize::try_from(*end.borrow() - input.next).is_ok_and(|lag| lag >= self.batch.entries)
+        })
     }
 
     fn commit_deadline(&self) -> Option<Instant> {

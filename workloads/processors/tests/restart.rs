@@ -83,11 +83,7 @@ fn operations() -> Vec<Operation> {
             max_keys: 1,
         }),
         Operation::Alert(AlertSettings {
-            when: Program::compile(
-                "(.totalDistance % 400 ?? 0.0) > 100.0 ?? false",
-                Place::Pipeline,
-            )
-            .unwrap(),
+            when: Program::compile(".location.long > 0.0 ?? false", Place::Pipeline).unwrap(),
             by: vec![path(".carIndex")],
             hold: Duration::from_secs(1),
             until: Duration::from_millis(500),
