@@ -1,8 +1,8 @@
 //! Measures `window` on one thread, without engine and log, and prints a line of JSON for each case.
 //!
-//! Events are parsed before the clock runs; each case takes a million of them, in order, at
-//! 100,000 events a second of event time, and counts everything that the engine would call the
-//! operator for: timers, ends of event times, and the changes of state once a second of event time.
+//! Events are parsed and put in order before the clock runs. What counts is the processor time of
+//! the thread in everything that the engine would call the operator for: timers, events, ends of
+//! event times, and the changes of state once a second of event time.
 //!
 //! `cargo run --release -p millrace-processors --example window_bench`
 
@@ -11,7 +11,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
+use std::time::SystemTime;
 
 use millrace_core::Event;
 use millrace_core::EventId;
@@ -28,36 +28,34 @@ use millrace_processors::Operator;
 use millrace_processors::build;
 use serde_json::json;
 
-const EVENTS: u32 = 1_000_000;
-
 /// Events of one event time.
 const FRAME: u32 = 1000;
 
-/// Event time from one of them to the next, in milliseconds.
-const STEP: u32 = 10;
-
-/// Event time between two commits, in milliseconds.
-const COMMIT: i64 = 1000;
+/// A second in milliseconds.
+const SECOND: i64 = 1000;
 
 fn main() {
     let tumbling = WindowSpan::Aligned { size: 10_000, every: 10_000, offset: 0 };
     let hopping = WindowSpan::Aligned { size: 60_000, every: 1000, offset: 0 };
     let session =
         WindowSpan::Session { gap: Duration::from_secs(2), longest: Duration::from_secs(3600) };
-    for groups in [1000, 100_000] {
-        let events = events(groups);
+    for (groups, rate, seconds) in [(1000, 20_000, 100), (100_000, 500_000, 10)] {
+        let mut events = events(groups, rate);
         for (what, span) in
             [("tumbling 10 s", tumbling), ("hopping 60 x 1 s", hopping), ("session 2 s", session)]
         {
-            let (spent, reports) = measure(&Operation::Window(settings(span)), &events);
-            let seconds = spent.as_secs_f64();
+            let operation = Operation::Window(settings(span));
+            let (spent, reports) = measure(&operation, &mut events, seconds);
+            let number = i64::from(rate) * seconds;
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let rate_found = number as f64 / spent.as_secs_f64();
             println!(
                 "{}",
                 json!({
-                    "what": format!("window, {what}, {groups} groups, one thread"),
-                    "perSecond": (f64::from(EVENTS) / seconds).round(),
-                    "cpuSeconds": seconds,
-                    "events": EVENTS,
+                    "what": format!("window, {what}, {groups} groups, {rate} events a second of event time, one thread"),
+                    "perSecond": rate_found.round(),
+                    "cpuSeconds": spent.as_secs_f64(),
+                    "events": number,
                     "reports": reports,
                 })
             );
@@ -84,8 +82,9 @@ fn settings(span: WindowSpan) -> WindowSettings {
     }
 }
 
-/// Time in the operator, and the number of its outputs.
-fn measure(operation: &Operation, events: &[Event]) -> (Duration, usize) {
+/// Time in the operator, and the number of its outputs. The events are those of one second, which
+/// come again each second.
+fn measure(operation: &Operation, events: &mut [Event], seconds: i64) -> (Duration, usize) {
     let mut operator = build(&OperatorPlan {
         name: "bench".into(),
         generation: 0,
@@ -99,24 +98,45 @@ fn measure(operation: &Operation, events: &[Event]) -> (Duration, usize) {
     let name: Arc<str> = "bench".into();
     let mut outputs = Vec::new();
     let mut reports = 0;
-    let mut commit = 0;
-    let started = Instant::now();
-    for frame in events.chunk_by(|a, b| a.time == b.time) {
-        let time = frame[0].time;
-        while let Some(timer) = operator.next_timer().filter(|timer| *timer < time) {
-            step(&mut *operator, &name, timer, &[], &mut outputs);
+    let mut spent = Duration::ZERO;
+    for second in 0..=seconds {
+        let started = processor_time();
+        // The last timer is that of the last second.
+        let frames = if second < seconds { &*events } else { &[] };
+        for frame in frames.chunk_by(|a, b| a.time == b.time) {
+            let time = frame[0].time;
+            while let Some(timer) = operator.next_timer().filter(|timer| *timer < time) {
+                step(&mut *operator, &name, timer, &[], &mut outputs);
+            }
+            step(&mut *operator, &name, time, frame, &mut outputs);
         }
-        step(&mut *operator, &name, time, frame, &mut outputs);
-        if time >= commit {
-            commit = time + COMMIT;
-            operator.take_changes(&mut |key, value| {
-                black_box((key, value));
-            });
-            reports += outputs.len();
-            outputs.clear();
+        if second == seconds {
+            step(&mut *operator, &name, seconds * SECOND, &[], &mut outputs);
+        }
+        operator.take_changes(&mut |key, value| {
+            black_box((key, value));
+        });
+        spent += processor_time().saturating_sub(started);
+        reports += outputs.len();
+        outputs.clear();
+        for event in &mut *events {
+            event.time += SECOND;
         }
     }
-    (started.elapsed(), reports + outputs.len())
+    for event in events {
+        event.time -= (seconds + 1) * SECOND;
+    }
+    (spent, reports)
+}
+
+/// Time that this thread has run; where the system does not tell, the time of day.
+fn processor_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    nanos.map_or_else(
+        || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        Duration::from_nanos,
+    )
 }
 
 /// One event time, as the engine has it.
@@ -140,15 +160,15 @@ fn step(
     assert!(refusals.is_empty(), "no event is refused");
 }
 
-/// Events of so many devices in an order that is always the same, with 400 different numbers.
-fn events(groups: u32) -> Vec<Event> {
+/// So many events of one second, of so many devices, in an order that is always the same.
+fn events(groups: u32, rate: u32) -> Vec<Event> {
     let headers = Arc::new(Headers::default());
     let stream: Arc<str> = "cpu".into();
-    (0..EVENTS)
+    (0..rate)
         .map(|number| {
             let mixed = number.wrapping_mul(2_654_435_761) >> 7;
             let device = format!("device-{:06}", mixed % groups);
-            let time = i64::from(number / FRAME * STEP);
+            let time = i64::from(number / FRAME) * SECOND / i64::from(rate / FRAME);
             let value = json!({
                 "timestamp": time, "deviceId": device, "clientVersion": "v1.2.3",
                 "cpu": f64::from(mixed % 997 % 400) / 4.0,

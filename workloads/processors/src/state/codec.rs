@@ -20,7 +20,10 @@ pub(crate) fn decode_key<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, R
 
 /// Encodes a state value behind its version.
 pub(crate) fn encode_value<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("plain data always serialises")
+    // Room for most values: growing byte by byte would take several allocations.
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(VERSION);
+    postcard::to_extend(value, bytes).expect("plain data always serialises")
 }
 
 /// Decodes a state value.

@@ -91,13 +91,17 @@ mod tests {
 
     fn buckets(of: &[i32]) -> Buckets {
         let mut buckets = Buckets::default();
-        of.iter().for_each(|bucket| buckets.add(*bucket));
+        for bucket in of {
+            buckets.add(*bucket);
+        }
         buckets
     }
 
     fn counted(of: &[i32]) -> Vec<(i32, i64)> {
         let mut counts = BTreeMap::new();
-        of.iter().for_each(|bucket| *counts.entry(*bucket).or_default() += 1);
+        for bucket in of {
+            *counts.entry(*bucket).or_default() += 1;
+        }
         counts.into_iter().collect()
     }
 

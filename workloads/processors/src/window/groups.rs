@@ -58,15 +58,12 @@ impl<T> Groups<T> {
             return *place;
         }
         let slot = Slot { identity: identity.into(), state: empty(), changed: false };
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.slots[place] = slot;
-                place
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
+        let place = if let Some(place) = self.free.pop() {
+            self.slots[place] = slot;
+            place
+        } else {
+            self.slots.push(slot);
+            self.slots.len() - 1
         };
         self.places.insert(identity.into(), place);
         place

@@ -68,12 +68,15 @@ impl Parcel {
     }
 }
 
+/// The identity of a group, and what a task has of it.
+pub(super) type Group = (Vec<u8>, Pane);
+
 /// The end of a parcel's pane, and its groups, all of them sound.
 pub(super) fn read(
     value: &Value,
     layout: &Layout,
     grouping: &Grouping,
-) -> Result<(i64, Vec<(Vec<u8>, Pane)>), ReadParcel> {
+) -> Result<(i64, Vec<Group>), ReadParcel> {
     let Value::Object(fields) = value else { return Err(ReadParcel::Damaged("it is no object")) };
     match fields.get("format") {
         Some(Value::Integer(FORMAT)) => {}

@@ -1,4 +1,4 @@
-//! Quantiles within 1 %, by a DDSketch: counts of values in buckets that grow by a constant factor.
+//! Quantiles within 1 %, by a `DDSketch`: counts of values in buckets that grow by a constant factor.
 //!
 //! The factor is e^0.02: the relative error is at most tanh(0.01), a little less than 1 %. Bucket
 //! numbers are integers computed by `libm`, the same on every platform, so that sketches can be
@@ -73,7 +73,9 @@ mod tests {
 
     fn found(values: &[f64], q: f64) -> Option<f64> {
         let mut sketch = Buckets::default();
-        values.iter().for_each(|value| sketch.add(bucket(*value)));
+        for value in values {
+            sketch.add(bucket(*value));
+        }
         let lowest = values.iter().copied().map(Number::Double).min();
         let highest = values.iter().copied().map(Number::Double).max();
         quantile(&sketch, q, lowest, highest)
