@@ -17,6 +17,8 @@ pub(super) struct Activity {
     reads_then: AtomicU32,
     /// Whether the client does not take what was last written.
     blocked: AtomicBool,
+    /// Whether a request has become a tunnel, whose end is not seen here.
+    tunnels: AtomicBool,
 }
 
 /// What a connection is doing.
@@ -37,6 +39,20 @@ impl Activity {
 
     pub(super) fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// A request has become a tunnel: a WebSocket over HTTP/2.
+    pub(super) fn set_tunnels(&self) {
+        self.tunnels.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_tunnels(&self) -> bool {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Changes with every read.
+    pub(super) fn reads(&self) -> u32 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// A request has come; its answer is finished when the result is dropped.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::Method;
 use axum::http::Request;
 use axum::http::Response;
 use bytes::Bytes;
@@ -120,25 +121,30 @@ pub(super) async fn serve(port: &Port, stream: TcpStream, client: SocketAddr, op
 }
 
 async fn begin(port: &Port, stream: TcpStream, client: SocketAddr, open: Open) {
-    if matches!(wait(port, stream.readable()).await, Woken::Close) {
-        return;
-    }
     let router = &port.router;
     let Some(tls) = &port.tls else {
         return Box::pin(detect(port, Wire::plain(stream, open), client, router)).await;
     };
     let mut first = [0];
-    match stream.peek(&mut first).await {
-        Ok(1) if first == [TLS_HANDSHAKE] => {
+    let mut length = 0;
+    let peeked = async {
+        length = stream.peek(&mut first).await?;
+        Ok(())
+    };
+    if matches!(wait(port, peeked).await, Woken::Close) {
+        return;
+    }
+    match length {
+        0 => {}
+        _ if first == [TLS_HANDSHAKE] => {
             let Some(wire) = Box::pin(handshake(port, tls, stream, open)).await else { return };
             Box::pin(detect(port, wire, client, router)).await;
         }
-        Ok(1..) => {
+        _ => {
             // What speaks plain HTTP is shown the way.
             let wire = Wire::plain(stream, open);
             Box::pin(http1(port, wire, client, &redirect::router())).await;
         }
-        Ok(0) | Err(_) => {}
     }
 }
 
@@ -164,10 +170,20 @@ async fn handshake(port: &Port, tls: &TlsAcceptor, stream: TcpStream, open: Open
 
 /// Serves what the client speaks: HTTP/2 begins with words of its own.
 async fn detect(port: &Port, mut wire: Wire, client: SocketAddr, router: &Router) {
+    let mut bytes = [0; PREFACE.len()];
+    let mut length = 0;
+    let first = async {
+        length = wire.read(&mut bytes).await?;
+        Ok(())
+    };
+    if matches!(wait(port, first).await, Woken::Close) || length == 0 {
+        return;
+    }
+    // The first byte may take as long as a connection may be idle, the rest may not.
     let detected = tokio::select! {
         biased;
         () = port.closing.cancelled() => return,
-        detected = tokio::time::timeout(IDLE, protocol(&mut wire)) => detected,
+        detected = tokio::time::timeout(HEADERS, protocol(&mut wire, bytes, length)) => detected,
     };
     match detected {
         Ok(Ok(Protocol::Http1)) => http1(port, wire, client, router).await,
@@ -179,30 +195,29 @@ async fn detect(port: &Port, mut wire: Wire, client: SocketAddr, router: &Router
     }
 }
 
-async fn protocol(wire: &mut Wire) -> std::io::Result<Protocol> {
-    let mut bytes = [0; PREFACE.len()];
-    let mut length = 0;
+/// Reads until it is clear what the client speaks; `length` bytes have come already.
+async fn protocol(
+    wire: &mut Wire,
+    mut bytes: [u8; PREFACE.len()],
+    mut length: usize,
+) -> std::io::Result<Protocol> {
     let protocol = loop {
-        let read = wire.read(&mut bytes[length..]);
-        // The first byte may take as long as a connection may be idle, the rest may not.
-        let read =
-            if length == 0 { read.await? } else { tokio::time::timeout(HEADERS, read).await?? };
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        length += read;
         if bytes[..length] != PREFACE[..length] {
             break Protocol::Http1;
         }
         if length == PREFACE.len() {
             break Protocol::Http2;
         }
+        match wire.read(&mut bytes[length..]).await? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => length += read,
+        }
     };
     wire.unread(Bytes::copy_from_slice(&bytes[..length]));
     Ok(protocol)
 }
 
-/// Waits for something to read, as an idle connection.
+/// Waits for something to come, as an idle connection.
 async fn wait(port: &Port, readable: impl Future<Output = std::io::Result<()>>) -> Woken {
     let mut parked = port.slots.park();
     tokio::select! {
@@ -309,12 +324,14 @@ async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_SEND_BUFFER)
+        .enable_connect_protocol()
         .serve_connection(TokioIo::new(wire), Handler::new(router, client, &activity));
     tokio::pin!(connection);
     let look = tokio::time::sleep(LOOK);
     tokio::pin!(look);
     let mut idle_since: Option<Instant> = None;
     let mut parked = None;
+    let mut reads = 0;
     let evict = loop {
         tokio::select! {
             biased;
@@ -335,12 +352,14 @@ async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
             () = &mut look => {
                 look.as_mut().reset(Instant::now() + LOOK);
                 // Only requests count: whatever else is sent does not keep it open.
-                if activity.is_answering() {
+                // Of tunnels nothing is known but that something comes.
+                let has_read = std::mem::replace(&mut reads, activity.reads()) != reads;
+                if activity.is_answering() || (activity.has_tunnels() && has_read) {
                     (idle_since, parked) = (None, None);
                     continue;
                 }
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                if parked.is_none() {
+                if parked.is_none() && !activity.has_tunnels() {
                     parked = Some(port.slots.park());
                 }
                 if since.elapsed() >= IDLE {
@@ -391,11 +410,16 @@ impl Service<Request<Incoming>> for Handler {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = self.activity.request();
+        let is_connect = *request.method() == Method::CONNECT;
         request.extensions_mut().insert(ClientAddress(self.client));
         let mut router = self.router.clone();
         let answer = tower_service::Service::call(&mut router, request.map(Body::new));
+        let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let answer = answer.await?;
+            if is_connect && answer.status().is_success() {
+                activity.set_tunnels();
+            }
             Ok(answer.map(|body| AnswerBody::new(body, answering)))
         })
     }
