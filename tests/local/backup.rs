@@ -24,7 +24,7 @@ kind: TelemetryPipeline
 metadata: {name: readings}
 spec:
   streams:
-    - {name: readings, key: [.id], partitions: 3}
+    - {name: readings, key: [.id], partitions: 3, idle: 300ms, heartbeat: true}
     - name: even
       schema: {inline: {type: object, properties: {number: {type: integer, multipleOf: 2}}}}
       key: [.id]

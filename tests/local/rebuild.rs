@@ -196,7 +196,8 @@ impl Traffic {
                 (ids, unanswered)
             })
         });
-        Self { stop, threads: threads.collect(), address }
+        let threads = threads.collect();
+        Self { stop, threads, address }
     }
 
     fn goes_to(&self, address: String) {
