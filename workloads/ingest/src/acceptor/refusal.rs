@@ -59,7 +59,8 @@ pub(crate) enum Refusal {
     NotArray,
     #[error("the event is not a JSON object")]
     NotObject,
-    #[error("the mapping failed: {0}")]
+    /// A mapping that refuses an event by `assert` says so in its own words.
+    #[error("{0}")]
     Map(String),
     #[error("the mapped event cannot be written as JSON: {0}")]
     Write(serde_json::Error),
