@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
+use millrace_archive::Folders;
 use millrace_ingest::mqtt::MqttSettings;
 use millrace_ingest::mqtt::TlsFiles;
 use millrace_log::ReadLimit;
@@ -40,6 +41,7 @@ const DATA_FOLDER: &str = ".millrace";
 Examples:
   millrace run examples/race.yaml --simulate race
   millrace run race.yaml --data /var/lib/race --http-listen 0.0.0.0:8080
+  millrace run multivac.yaml --secrets /run/secrets/multivac
   millrace run race.yaml --data /tmp/replay --until-end --input cars=race.ndjson")]
 pub(crate) struct RunArguments {
     /// File with a TelemetryPipeline.
@@ -50,6 +52,11 @@ pub(crate) struct RunArguments {
     /// Without it `.millrace/` and the pipeline's name, in the current folder.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Folder of Secrets: a folder for each, with a file for each of its keys, such as
+    /// `secrets/multivac-users/users`. Files are read again when they change.
+    #[arg(long, value_name = "DIR", default_value = "secrets")]
+    secrets: PathBuf,
 
     /// Address of the HTTP port: the dashboard, the API, health and metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -121,21 +128,23 @@ pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcom
         arguments.data.clone().unwrap_or_else(|| Path::new(DATA_FOLDER).join(&plan.pipeline));
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
     let storage = Storage::open(plan, &folder).await?;
+    let folders = Folders { data: folder, secrets: Some(arguments.secrets.clone()) };
     if arguments.until_end {
-        compute(storage, arguments, &shutdown, output).await
+        compute(storage, arguments, &folders, &shutdown, output).await
     } else {
-        serve(storage, arguments, &folder, &shutdown, output).await
+        serve(storage, arguments, folders, &shutdown, output).await
     }
 }
 
 async fn serve(
     storage: Storage,
     arguments: RunArguments,
-    folder: &Path,
+    folders: Folders,
     shutdown: &CancellationToken,
     output: OutputFormat,
 ) -> Outcome {
     let pipeline = storage.plan.pipeline.clone();
+    let folder = folders.data.clone();
     let tls = arguments
         .mqtt_tls_cert
         .zip(arguments.mqtt_tls_key)
@@ -149,10 +158,11 @@ async fn serve(
             tls,
             ..MqttSettings::default()
         },
+        folders,
     };
     let scheme = if options.mqtt.tls.is_some() { "mqtts" } else { "mqtt" };
     let live = Live::start(storage, options).await?;
-    let page = format!("http://{}", reachable(live.http_address()));
+    let page = format!("{}://{}", live.http_scheme(), reachable(live.http_address()));
     let mqtt = format!("{scheme}://{}", reachable(live.mqtt_address()));
     match output {
         OutputFormat::Json => output::json_line(&json!({
@@ -204,6 +214,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn compute(
     storage: Storage,
     arguments: RunArguments,
+    folders: &Folders,
     shutdown: &CancellationToken,
     output: OutputFormat,
 ) -> Outcome {
@@ -212,7 +223,7 @@ async fn compute(
     let (sender, receiver) = watch::channel(EndProgress::default());
     let showing = tokio::spawn(run_progress::show(receiver));
     let begin = tokio::time::Instant::now();
-    let result = until_end::run(&storage, &inputs, batch, &sender, shutdown).await;
+    let result = until_end::run(&storage, &inputs, batch, Some(folders), &sender, shutdown).await;
     let fed = sender.borrow().fed;
     // Without a sender the display ends.
     drop(sender);
