@@ -53,7 +53,11 @@ pub(crate) fn run(arguments: &TestArguments) -> Outcome {
     }
     let program = workspace::program(false).display().to_string();
     step("Testing the examples", || {
-        command::run(&root, &program, &["test", "examples/race.test.yaml"])
+        let examples = ["race", "timestamps", "hoverboards", "multivac", "cpu"];
+        let files = examples.map(|name| format!("examples/{name}.test.yaml"));
+        let mut arguments = vec!["test"];
+        arguments.extend(files.iter().map(String::as_str));
+        command::run(&root, &program, &arguments)
     })?;
     if !arguments.no_dashboard {
         step("Testing the dashboard", || {
