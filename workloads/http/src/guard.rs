@@ -25,7 +25,6 @@ struct Guard {
 
 /// The router with a guard before all of it: pages of other sites, and requests without the
 /// credentials that their path needs, do not get to it.
-#[must_use]
 pub fn guard(router: Router, auth: Arc<Auth>, origins: Origins) -> Router {
     // As a fallback of an outer router, so that nothing is matched before it may pass.
     Router::new()

@@ -39,7 +39,12 @@ impl Problem {
     /// A problem of this status. The detail says what is wrong and, where it is not obvious, what
     /// to send instead.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), extensions: Default::default(), headers: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            extensions: serde_json::Map::default(),
+            headers: Vec::new(),
+        }
     }
 
     /// What was asked for does not exist.

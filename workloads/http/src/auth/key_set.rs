@@ -18,7 +18,7 @@ use super::keys::parse;
 use super::watched::Watched;
 
 /// How often an address is asked.
-const REFRESH: Duration = Duration::from_secs(300);
+const REFRESH: Duration = Duration::from_mins(5);
 
 /// Least time between two requests to an address.
 const LEAST: Duration = Duration::from_secs(10);

@@ -18,13 +18,13 @@ use super::certificate::CertificateFiles;
 use super::certificate::expiry;
 
 /// How long a certificate holds: as long as browsers take one for.
-const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
+const VALIDITY: Duration = Duration::from_hours(397 * 24);
 
 /// A certificate with less than this left is made anew at the start.
-const LEAST: Duration = Duration::from_secs(30 * 24 * 3600);
+const LEAST: Duration = Duration::from_hours(30 * 24);
 
 /// Clocks of clients may be behind.
-const EARLIER: Duration = Duration::from_secs(24 * 3600);
+const EARLIER: Duration = Duration::from_hours(24);
 
 /// A certificate that cannot be made.
 #[derive(Debug, thiserror::Error)]
