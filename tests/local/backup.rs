@@ -59,7 +59,8 @@ fn millrace(arguments: &[&str]) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{out}{err}")
 }
 
@@ -132,9 +133,8 @@ fn a_backup_under_traffic_has_all_that_was_confirmed_and_is_whole_or_not_there()
     pipeline.until("the confirmed readings are rows", |_| count(&data, "doubles") >= 500);
     let mut connection = KeepAlive::connect(&pipeline.http()).unwrap();
     post(&mut connection, 900_000);
-    pipeline.until("the new reading is a row", |_| {
-        rows(&data, "doubles").contains("r900000|1800000")
-    });
+    pipeline
+        .until("the new reading is a row", |_| rows(&data, "doubles").contains("r900000|1800000"));
     let rows = rows(&data, "doubles");
     for number in 0..500 {
         let row = format!("r{number:06}|{}\n", number * 2);
@@ -145,8 +145,7 @@ fn a_backup_under_traffic_has_all_that_was_confirmed_and_is_whole_or_not_there()
 
     // Of the folder of a pipeline that is stopped.
     let cold = folder.join("cold.tar");
-    let output =
-        millrace(&["backup", cold.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+    let output = millrace(&["backup", cold.to_str().unwrap(), "--data", data.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output));
 
     // A byte changed, and an end cut off: nothing is restored.
@@ -180,7 +179,8 @@ fn a_replay_appends_each_event_once_and_what_is_not_taken_is_a_dead_letter() {
     (0..100).for_each(|number| post(&mut connection, number));
     let url = format!("http://{http}");
     let replay = |to: &str, more: &[&str]| {
-        let arguments = ["replay", "--stream", "readings", "--from", "0", "--to", to, "--url", &url];
+        let arguments =
+            ["replay", "--stream", "readings", "--from", "0", "--to", to, "--url", &url];
         millrace(&[&arguments, more].concat())
     };
     let derived = replay("doubled", &[]);

@@ -56,10 +56,15 @@ fn count(folder: &Path) -> usize {
 
 /// All rows of the table, by id.
 fn rows(folder: &Path) -> BTreeMap<String, String> {
-    let text = sqlite(folder, "SELECT id, event_timestamp, created_at, correlation_id FROM timestamp_records");
+    let text = sqlite(
+        folder,
+        "SELECT id, event_timestamp, created_at, correlation_id FROM timestamp_records",
+    );
     let rows: Vec<(String, String)> = text
         .lines()
-        .map(|line| line.split_once('|').map(|(id, rest)| (id.to_owned(), rest.to_owned())).unwrap())
+        .map(|line| {
+            line.split_once('|').map(|(id, rest)| (id.to_owned(), rest.to_owned())).unwrap()
+        })
         .collect();
     let by_id: BTreeMap<_, _> = rows.iter().cloned().collect();
     assert_eq!(by_id.len(), rows.len(), "no row is there twice");
@@ -159,7 +164,12 @@ fn a_raised_generation_and_a_wish_while_stopped_rebuild_at_the_next_start() {
     // Lower again is refused, with the reason.
     let (status, output) = Pipeline::spawn(&resource(), folder, &[]).wait();
     assert_eq!(status.code(), Some(65), "{output}");
-    assert!(output.contains("the generation of `timestamps`, or of a processor that it reads, was lowered by 1"), "{output}");
+    assert!(
+        output.contains(
+            "the generation of `timestamps`, or of a processor that it reads, was lowered by 1"
+        ),
+        "{output}"
+    );
 }
 
 /// Clients that send commands until they are told to stop, over all deaths of the process.
@@ -197,7 +207,7 @@ impl Traffic {
             })
         });
         let threads = threads.collect();
-        Self { stop, threads, address }
+        Self { stop, address, threads }
     }
 
     fn goes_to(&self, address: String) {
@@ -223,8 +233,8 @@ fn rebuilds(pipeline: &mut Pipeline) -> Value {
 
 #[test]
 fn a_rebuild_under_live_traffic_survives_three_kills_and_loses_no_row() {
-    let wanted: usize = std::env::var("MILLRACE_REBUILD_ROWS")
-        .map_or(100_000, |text| text.parse().unwrap());
+    let wanted: usize =
+        std::env::var("MILLRACE_REBUILD_ROWS").map_or(100_000, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut pipeline = Pipeline::start(&resource(), folder, &[]);
@@ -248,8 +258,7 @@ fn a_rebuild_under_live_traffic_survives_three_kills_and_loses_no_row() {
         pipeline.until("the rebuild goes on", |_| {
             let Ok((200, text)) = get(&http, "/api/v1/rebuilds") else { return false };
             progress = serde_json::from_str(&text).unwrap();
-            progress["rebuild"]["done"].as_i64().unwrap_or(0) > done
-                || progress["running"] == false
+            progress["rebuild"]["done"].as_i64().unwrap_or(0) > done || progress["running"] == false
         });
         assert_eq!(progress["running"], true, "kill {kill} comes before the switch");
         // The old rows are served meanwhile.

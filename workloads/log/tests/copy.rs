@@ -64,11 +64,8 @@ async fn times(log: &EmbeddedLog, partition: i32) -> Vec<i64> {
 /// A log with 4000 records of 3 kB and a task, in more than one part.
 async fn filled(folder: &TempDir) -> Arc<EmbeddedLog> {
     let log = open(folder, "log");
-    let stream = StreamConfig {
-        name: "a".parse().unwrap(),
-        partitions: 2,
-        retention: Retention::default(),
-    };
+    let stream =
+        StreamConfig { name: "a".parse().unwrap(), partitions: 2, retention: Retention::default() };
     log.ensure_streams(&[stream]).await.unwrap();
     for batch in 0..40 {
         log.append(appends(batch * 100..(batch + 1) * 100)).await.unwrap();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
@@ -16,12 +17,14 @@ use crate::Component;
 use crate::ComponentId;
 use crate::ComponentKind;
 use crate::State;
+use crate::trace::Tracer;
 
 /// The register of all parts and metrics of a process. Metric names get the prefix `millrace_`.
 pub struct Observer {
     registry: Mutex<Registry>,
     components: Mutex<BTreeMap<ComponentId, Arc<Component>>>,
     shared: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
+    tracer: OnceLock<Tracer>,
 }
 
 impl Default for Observer {
@@ -30,6 +33,7 @@ impl Default for Observer {
             registry: Mutex::new(Registry::with_prefix("millrace")),
             components: Mutex::default(),
             shared: Mutex::default(),
+            tracer: OnceLock::new(),
         }
     }
 }
@@ -94,6 +98,17 @@ impl Observer {
             Some(kept) => kept.clone(),
             None => unreachable!("what is kept under a type is of that type"),
         }
+    }
+
+    /// Has parts that start from now on record traces. The first tracer stays.
+    pub fn trace_by(&self, tracer: Tracer) {
+        self.tracer.get_or_init(|| tracer);
+    }
+
+    /// What takes traces; none where nobody wants any.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.get()
     }
 
     /// All metrics in the OpenMetrics text form.

@@ -97,7 +97,7 @@ pub(crate) async fn replay(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     let wish: ReplayWish = parse(&body)?;
-    state.operations()?.replay(wish).await.map(Json).map_err(problem)
+    state.operations()?.replay(wish).await.map(Json).map_err(|refused| problem(&refused))
 }
 
 /// `GET /api/v1/replays/{id}`
@@ -116,7 +116,7 @@ pub(crate) async fn rebuild(
 ) -> Result<Json<Value>, Problem> {
     let RebuildRequest { name, partial } = parse(&body)?;
     let operations = state.operations()?;
-    operations.rebuild(&name, partial).await.map(Json).map_err(problem)
+    operations.rebuild(&name, partial).await.map(Json).map_err(|refused| problem(&refused))
 }
 
 /// `GET /api/v1/rebuilds`
@@ -126,12 +126,13 @@ pub(crate) async fn rebuilds(State(state): State<SharedState>) -> Result<Json<Va
 
 /// `GET /api/v1/backup`
 pub(crate) async fn backup(State(state): State<SharedState>) -> Result<Response, Problem> {
-    let pieces = state.operations()?.backup().await.map_err(problem)?;
-    let pieces = stream::unfold(pieces, |mut pieces| async {
-        Some((pieces.recv().await?, pieces))
-    });
-    let headers =
-        [(CONTENT_TYPE, "application/x-tar"), (CONTENT_DISPOSITION, "attachment; filename=backup.tar")];
+    let pieces = state.operations()?.backup().await.map_err(|refused| problem(&refused))?;
+    let pieces =
+        stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) });
+    let headers = [
+        (CONTENT_TYPE, "application/x-tar"),
+        (CONTENT_DISPOSITION, "attachment; filename=backup.tar"),
+    ];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
@@ -141,8 +142,8 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     })
 }
 
-fn problem(refused: OperationRefused) -> Problem {
-    let status = match &refused {
+fn problem(refused: &OperationRefused) -> Problem {
+    let status = match refused {
         OperationRefused::Unknown(_) => StatusCode::NOT_FOUND,
         OperationRefused::Invalid(_) => StatusCode::BAD_REQUEST,
         OperationRefused::Conflict(_) => StatusCode::CONFLICT,

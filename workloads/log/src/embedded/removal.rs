@@ -23,7 +23,9 @@ pub(super) fn forget_task(store: &Store, task: &TaskName, epoch: i64) -> fjall::
     let mut groups = vec![first];
     for keys in keys_of(&store.state, &keys::states(task))?.chunks(GROUP_KEYS) {
         let mut group = Group::default();
-        keys.iter().for_each(|key| group.remove_state(key.clone()));
+        for key in keys {
+            group.remove_state(key.clone());
+        }
         groups.push(group);
     }
     Ok(groups)

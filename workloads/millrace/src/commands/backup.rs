@@ -162,7 +162,11 @@ async fn from_folder(folder: &Path, to: &Path) -> Outcome {
         let failed = |source| WriteBackupError::Write { file: to.to_owned(), source };
         let mut file = io::BufWriter::new(File::create(to).map_err(failed)?);
         source.write(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error).map_err(failed)?.sync_all().map_err(failed)
+        file.into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .map_err(failed)?
+            .sync_all()
+            .map_err(failed)
     };
     let result = written.await;
     log.close().await;

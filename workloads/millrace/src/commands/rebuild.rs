@@ -107,7 +107,9 @@ async fn request(folder: &Path, arguments: &RebuildArguments, output: OutputForm
     result?;
     match output {
         OutputFormat::Json => output::json(&json!({"name": name, "begins": "nextStart"}))?,
-        OutputFormat::Text => output::line(&format!("`{name}` is rebuilt from the next start on."))?,
+        OutputFormat::Text => {
+            output::line(&format!("`{name}` is rebuilt from the next start on."))?
+        }
     }
     Ok(())
 }
@@ -138,7 +140,7 @@ async fn follow(arguments: &RebuildArguments, output: OutputFormat) -> Outcome {
         output::note("It is being rebuilt already.");
     }
     let watched = output::is_watched() && output == OutputFormat::Text;
-    let (begin, mut told) = (Instant::now(), Instant::now());
+    let (since, mut told) = (Instant::now(), Instant::now());
     let mut first = None;
     loop {
         let answer = client.get("/api/v1/rebuilds").await?;
@@ -149,7 +151,8 @@ async fn follow(arguments: &RebuildArguments, output: OutputFormat) -> Outcome {
             }
             return done(arguments, rebuild, output);
         }
-        let line = describe(rebuild, *first.get_or_insert_with(|| entries(rebuild)), begin.elapsed());
+        let line =
+            describe(rebuild, *first.get_or_insert_with(|| entries(rebuild)), since.elapsed());
         if watched {
             output::rewrite(&line);
         } else if output == OutputFormat::Text && told.elapsed() > UNWATCHED {

@@ -79,13 +79,13 @@ pub(crate) async fn run(arguments: ReplayArguments, output: OutputFormat) -> Out
     let id = begun["id"].as_str().unwrap_or_default();
     let path = format!("/api/v1/replays/{id}");
     let watched = output::is_watched() && output == OutputFormat::Text;
-    let (begin, mut first) = (Instant::now(), None);
+    let (since, mut first) = (Instant::now(), None);
     loop {
         let replay = client.get(&path).await?;
         let finished = replay["state"] != "running";
         if watched {
             let first = *first.get_or_insert_with(|| number(&replay, "done"));
-            let line = describe(&replay, first, begin.elapsed());
+            let line = describe(&replay, first, since.elapsed());
             output::rewrite(if finished { "" } else { &line });
         }
         if finished {

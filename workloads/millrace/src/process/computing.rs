@@ -50,11 +50,8 @@ impl Computing {
         edition: &Edition,
         resting: &PartNames,
     ) -> Result<Self, StartLiveError> {
-        let mut computing = Self {
-            engine: Parts::default(),
-            outward: Parts::default(),
-            tables: BTreeMap::new(),
-        };
+        let mut computing =
+            Self { engine: Parts::default(), outward: Parts::default(), tables: BTreeMap::new() };
         computing.start_engine(context, edition, resting);
         let resting_sinks = &resting.sinks;
         let sinks = edition.table_sinks();
@@ -69,8 +66,7 @@ impl Computing {
     fn start_engine(&self, context: &ComputeContext, edition: &Edition, resting: &PartNames) {
         let ComputeContext { log, observer, batch, .. } = context;
         let names = edition.plan.stages.iter().map(|stage| stage.name.clone());
-        let only: BTreeSet<String> =
-            names.filter(|name| !resting.stages.contains(name)).collect();
+        let only: BTreeSet<String> = names.filter(|name| !resting.stages.contains(name)).collect();
         let (_, input_finished) = watch::channel(false);
         let options =
             EngineOptions { until_end: false, batch: *batch, input_finished, only: Some(only) };

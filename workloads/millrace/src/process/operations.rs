@@ -54,9 +54,11 @@ impl RunningOperations {
         match self.serving.pending().await {
             None => false,
             Some((edition, parts)) => {
-                let stage = edition.plan.stages.iter().find(|stage| {
-                    stage.operators.iter().any(|operator| operator.name == name)
-                });
+                let stage = edition
+                    .plan
+                    .stages
+                    .iter()
+                    .find(|stage| stage.operators.iter().any(|operator| operator.name == name));
                 parts.sinks.contains(name)
                     || stage.is_some_and(|stage| parts.stages.contains(&stage.name))
             }
@@ -93,10 +95,9 @@ pub(crate) fn unknown_part(name: &str, known: &[&str]) -> String {
         Some(nearest) => {
             format!("no table sink or processor is named `{name}`: did you mean `{nearest}`?")
         }
-        None => format!(
-            "no table sink or processor is named `{name}`; there are {}",
-            known.join(", ")
-        ),
+        None => {
+            format!("no table sink or processor is named `{name}`; there are {}", known.join(", "))
+        }
     }
 }
 

@@ -53,7 +53,9 @@ pub(crate) enum Bound {
 
 /// A time or offset that is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither an offset nor a time: write a number, or RFC 3339 such as 2026-01-01T00:00:00Z")]
+#[error(
+    "`{0}` is neither an offset nor a time: write a number, or RFC 3339 such as 2026-01-01T00:00:00Z"
+)]
 pub(crate) struct ParseBoundError(String);
 
 impl std::str::FromStr for Bound {
@@ -252,7 +254,9 @@ impl Job {
         });
         match result {
             Ok(()) => info!(message = "A replay is done.", id = self.id),
-            Err(error) => warn!(message = "A replay broke off.", id = self.id, error = with_causes(&*error)),
+            Err(error) => {
+                warn!(message = "A replay broke off.", id = self.id, error = with_causes(&*error))
+            }
         }
     }
 
@@ -284,7 +288,8 @@ impl Job {
         // The end is that of the first time, so that a replay into its own stream has one.
         let (mut next, end) = match snapshot.positions.first() {
             Some(position) => {
-                let end = <[u8; 8]>::try_from(&*position.metadata).map_or(last, Offset::from_be_bytes);
+                let end =
+                    <[u8; 8]>::try_from(&*position.metadata).map_or(last, Offset::from_be_bytes);
                 (position.next, end)
             }
             None => (first, last),

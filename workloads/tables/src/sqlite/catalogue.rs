@@ -138,7 +138,11 @@ pub(super) async fn served_plan(
     Ok(Some(TablePlan {
         name: name.to_owned(),
         columns: columns.collect(),
-        primary_key: primary_key.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+        primary_key: primary_key
+            .split(',')
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned)
+            .collect(),
         keep,
     }))
 }
@@ -162,9 +166,7 @@ async fn create(
     sqlx::raw_sql(AssertSqlSafe(sql::create(&spec.plan, name))).execute(&mut *connection).await?;
     if spec.plan.primary_key.is_empty() {
         let index = sql::create_time_index(&spec.plan.name, spec.generation, name);
-        sqlx::raw_sql(AssertSqlSafe(index))
-            .execute(&mut *connection)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut *connection).await?;
     }
     sqlx::query(
         r#"INSERT INTO "_millrace_tables" ("table", "keep", "primary_key") VALUES (?, ?, ?)"#,

@@ -20,7 +20,8 @@ pub struct CopyTablesError(#[source] DatabaseError);
 /// When the one cannot be read or the other not be written.
 pub async fn copy(from: &Path, to: &Path) -> Result<(), CopyTablesError> {
     let failed = |error: sqlx::Error| CopyTablesError(error.into());
-    let mut connection = SqliteConnectOptions::new().filename(from).connect().await.map_err(failed)?;
+    let mut connection =
+        SqliteConnectOptions::new().filename(from).connect().await.map_err(failed)?;
     let copied = sqlx::query("VACUUM INTO ?")
         .bind(to.display().to_string())
         .execute(&mut connection)

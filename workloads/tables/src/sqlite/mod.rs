@@ -87,7 +87,8 @@ impl SqliteStore {
     /// is in the database.
     async fn learn(&self, spec: &TableSpec, physical: &str) -> Result<(), EnsureTableError> {
         let name = &spec.plan.name;
-        let failed = |source: DatabaseError| EnsureTableError::Create { table: name.clone(), source };
+        let failed =
+            |source: DatabaseError| EnsureTableError::Create { table: name.clone(), source };
         let served = self.served(name).await.map_err(|error| failed(error.into()))?;
         let mut tables = self.tables.write().await;
         let generations = tables.entry(name.clone()).or_default();

@@ -86,9 +86,10 @@ pub(super) async fn positions(
     .map_err(|error| database(sink, error))?;
     rows.into_iter()
         .map(|(stream, partition, next)| {
-            let stream = stream
-                .parse()
-                .map_err(|error| ServeError::Database { name: sink.to_owned(), source: Box::new(error) })?;
+            let stream = stream.parse().map_err(|error| ServeError::Database {
+                name: sink.to_owned(),
+                source: Box::new(error),
+            })?;
             Ok((stream, partition, next))
         })
         .collect()
@@ -139,8 +140,7 @@ async fn switch(connection: &mut SqliteConnection, table: &SinkTable) -> Result<
     if generation_of(connection, name).await? != Some(*generation) {
         let waiting = sql::waiting_name(name, *generation);
         drop_table(connection, name).await?;
-        let rename =
-            format!("ALTER TABLE {} RENAME TO {}", sql::quote(&waiting), sql::quote(name));
+        let rename = format!("ALTER TABLE {} RENAME TO {}", sql::quote(&waiting), sql::quote(name));
         sqlx::raw_sql(AssertSqlSafe(rename)).execute(&mut *connection).await?;
         for statement in [
             r#"UPDATE "_millrace_tables" SET "table" = ? WHERE "table" = ?"#,

@@ -111,8 +111,7 @@ pub(super) fn begin(
                 });
             }
             if info.start > 0 {
-                let mark =
-                    Mark { stream: stream.to_string(), partition, offset: info.start };
+                let mark = Mark { stream: stream.to_string(), partition, offset: info.start };
                 beginnings.entry(part.clone()).or_default().push(mark);
             }
             let mark = Mark { stream: stream.to_string(), partition, offset: info.end };
@@ -121,5 +120,11 @@ pub(super) fn begin(
             }
         }
     }
-    Ok(PendingRecord { to: edition.numbers.clone(), commanded, targets, began: beginnings, since: now_ms })
+    Ok(PendingRecord {
+        to: edition.numbers.clone(),
+        commanded,
+        targets,
+        began: beginnings,
+        since: now_ms,
+    })
 }

@@ -157,7 +157,7 @@ impl Parts {
     }
 
     /// Those that are among others as well.
-    pub(crate) fn and(mut self, others: Self) -> Self {
+    pub(crate) fn and(mut self, others: &Self) -> Self {
         self.stages.retain(|name| others.stages.contains(name));
         self.sinks.retain(|name| others.sinks.contains(name));
         self

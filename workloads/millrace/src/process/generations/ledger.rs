@@ -36,7 +36,9 @@ pub(crate) enum LedgerError {
     #[error("cannot read which generations are served")]
     Claim(#[from] ClaimTaskError),
     /// It was written by a later program.
-    #[error("the ledger of generations has form {0}, this program reads up to {VERSION}: use a newer Millrace")]
+    #[error(
+        "the ledger of generations has form {0}, this program reads up to {VERSION}: use a newer Millrace"
+    )]
     Version(u32),
     /// It is damaged.
     #[error("the ledger of generations is damaged")]
@@ -71,9 +73,10 @@ impl Commanded {
     pub(crate) fn raise(&mut self, plan: &Plan, name: &str) -> bool {
         let is_processor =
             plan.stages.iter().flat_map(|stage| &stage.operators).any(|o| o.name == name);
-        let is_sink = plan.sinks.iter().any(|sink| {
-            sink.name == name && matches!(sink.target, SinkTarget::Table(_))
-        });
+        let is_sink = plan
+            .sinks
+            .iter()
+            .any(|sink| sink.name == name && matches!(sink.target, SinkTarget::Table(_)));
         let counts = match (is_sink, is_processor) {
             (true, _) => &mut self.sinks,
             (false, true) => &mut self.processors,

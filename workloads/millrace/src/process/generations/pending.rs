@@ -143,8 +143,7 @@ impl Pending {
     /// Why it does not go on, if it does not.
     pub(super) fn trouble(&self) -> Option<String> {
         let not_ready = self.observer.not_ready();
-        let trouble = not_ready.into_iter().find(|reason| !reason.ends_with("is starting"));
-        trouble
+        not_ready.into_iter().find(|reason| !reason.ends_with("is starting"))
     }
 
     /// Stops tasks, then sinks.

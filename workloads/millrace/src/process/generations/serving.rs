@@ -195,14 +195,15 @@ impl Serving {
     ) -> Result<(), OpenGenerationsError> {
         let mut store = self.ledger.lock().await;
         let ledger = store.ledger();
-        let mut commands = ledger.pending.as_ref().map_or(&ledger.commanded, |p| &p.commanded).clone();
+        let mut commands =
+            ledger.pending.as_ref().map_or(&ledger.commanded, |p| &p.commanded).clone();
         commanded(&mut commands);
         let to = edition(&self.declared, &commands);
         let parts = to.differing(&ledger.serving);
         let began = &ledger.began;
         let record = begin(&*self.log, &to, &parts, commands, began, partial, now_millis())?;
         let left = pending(&self.declared, ledger).map(|left| {
-            left.garbage(&left.differing(&to.numbers).and(left.differing(&ledger.serving)), true)
+            left.garbage(&left.differing(&to.numbers).and(&left.differing(&ledger.serving)), true)
         });
         store
             .change(|ledger| {
@@ -255,9 +256,10 @@ impl Serving {
         let Some((edition, parts)) = self.pending().await else { return Ok(()) };
         let served = self.served().await;
         let is_new = |stream: &StreamName| {
-            edition.plan.stage_of(stream).is_some_and(|stage| {
-                parts.stages.contains(&edition.plan.stages[stage].name)
-            })
+            edition
+                .plan
+                .stage_of(stream)
+                .is_some_and(|stage| parts.stages.contains(&edition.plan.stages[stage].name))
         };
         for (old, new) in served.plan.sinks.iter().zip(&edition.plan.sinks) {
             for stream in new.from.iter().filter(|stream| is_new(stream)) {
@@ -393,7 +395,12 @@ fn check_lowered(ledger: &Ledger, wanted: &Numbers) -> Result<(), OpenGeneration
 }
 
 /// The parts that rest: what the resource declares of them now is another generation.
-fn resting(ledger: &Ledger, wanted: &Numbers, pending: Option<&Edition>, served: &Edition) -> Parts {
+fn resting(
+    ledger: &Ledger,
+    wanted: &Numbers,
+    pending: Option<&Edition>,
+    served: &Edition,
+) -> Parts {
     let Some(pending) = pending else { return Parts::default() };
     let new = pending.differing(&ledger.serving);
     let changed = |now: Option<&i32>, then: Option<&i32>| now != then;
@@ -432,7 +439,11 @@ async fn reconcile(
     }
     let to = edition(declared, &commanded);
     for (known, wanted, now) in [
-        (&mut ledger.serving.stages, &mut ledger.declared.stages, (&to.numbers.stages, &wanted.stages)),
+        (
+            &mut ledger.serving.stages,
+            &mut ledger.declared.stages,
+            (&to.numbers.stages, &wanted.stages),
+        ),
         (&mut ledger.serving.sinks, &mut ledger.declared.sinks, (&to.numbers.sinks, &wanted.sinks)),
     ] {
         for (name, number) in now.0 {
@@ -462,7 +473,7 @@ async fn reconcile(
         && ledger.pending.as_ref().is_none_or(|record| record.to != left.numbers)
     {
         let wanted = ledger.pending.as_ref().map_or(&ledger.serving, |record| &record.to);
-        let stale = left.differing(wanted).and(left.differing(&ledger.serving));
+        let stale = left.differing(wanted).and(&left.differing(&ledger.serving));
         let garbage = left.garbage(&stale, true);
         add(&mut ledger.garbage, garbage);
     }

@@ -78,26 +78,26 @@ impl Rebuilder {
     /// Runs the rebuild that there is and each that is asked for, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         loop {
-            match self.serving.pending().await {
-                Some((edition, parts)) => match self.rebuild(&edition, &parts, &stop).await {
-                    Ok(Outcome::Stopped) => return,
-                    Ok(Outcome::Switched | Outcome::Superseded) => {
-                        if let Err(error) = self.serving.clear().await {
-                            warn!(message = "What is no longer served is removed at the next start.", error = with_causes(&error));
-                        }
+            let Some((edition, parts)) = self.serving.pending().await else {
+                let woken = self.serving.wake.notified();
+                if stop.run_until_cancelled(woken).await.is_none() {
+                    return;
+                }
+                continue;
+            };
+            match self.rebuild(&edition, &parts, &stop).await {
+                Ok(Outcome::Stopped) => return,
+                Ok(Outcome::Switched | Outcome::Superseded) => {
+                    if let Err(error) = self.serving.clear().await {
+                        let error = with_causes(&error);
+                        warn!(message = "What is left over goes at the next start.", error);
                     }
-                    Err(error) => {
-                        let reason = with_causes(&*error);
-                        warn!(message = "A rebuild waits.", error = reason);
-                        self.tell(RebuildState::Waiting, Some(reason));
-                        if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-                            return;
-                        }
-                    }
-                },
-                None => {
-                    let woken = self.serving.wake.notified();
-                    if stop.run_until_cancelled(woken).await.is_none() {
+                }
+                Err(error) => {
+                    let reason = with_causes(&*error);
+                    warn!(message = "A rebuild waits.", error = reason);
+                    self.tell(RebuildState::Waiting, Some(reason));
+                    if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
                         return;
                     }
                 }
@@ -181,7 +181,8 @@ impl Rebuilder {
         let served = self.serving.served().await;
         let old = self.reached(&served, parts).await?;
         for at in reached.iter().cloned() {
-            let end = self.serving.log.partition_info(&edition.stream(&at.stream), at.partition)?.end;
+            let end =
+                self.serving.log.partition_info(&edition.stream(&at.stream), at.partition)?.end;
             let target = record
                 .targets
                 .iter()
@@ -218,7 +219,7 @@ impl Rebuilder {
         let Some(running) = computing.as_mut() else { return Ok(false) };
         // Sinks that send go on in the new streams from here: what the new tasks have made so far
         // the old ones have made, too, once they have read as far.
-        let marks = self.ends(edition, parts).await?;
+        let marks = self.ends(edition, parts)?;
         let far = self.reached(edition, parts).await?;
         let stages = Parts { stages: parts.stages.clone(), ..Parts::default() };
         let moving = Parts {
@@ -269,11 +270,7 @@ impl Rebuilder {
     }
 
     /// Waits until something holds, but not longer than what is served may stand still.
-    async fn until(
-        &self,
-        stop: &CancellationToken,
-        awaited: Awaited<'_>,
-    ) -> Result<bool, Trouble> {
+    async fn until(&self, stop: &CancellationToken, awaited: Awaited<'_>) -> Result<bool, Trouble> {
         let deadline = tokio::time::Instant::now() + STANDSTILL;
         loop {
             let holds = match awaited {
@@ -344,7 +341,7 @@ impl Rebuilder {
 
     /// Whether the sinks that send have sent all that the old tasks made.
     async fn has_sent(&self, served: &Edition, parts: &Parts) -> Result<bool, Trouble> {
-        for (group, stream, partition, end) in self.ends(served, parts).await? {
+        for (group, stream, partition, end) in self.ends(served, parts)? {
             let sent = self.serving.log.group_offset(&group, &stream, partition).await?;
             if sent.unwrap_or(0) < end {
                 return Ok(false);
@@ -354,7 +351,7 @@ impl Rebuilder {
     }
 
     /// The ends of the streams of stages, for each sink that sends what is in them.
-    async fn ends(
+    fn ends(
         &self,
         edition: &Edition,
         parts: &Parts,
