@@ -58,15 +58,15 @@ pub(super) fn check_request(at: &str, name: &str, checks: &mut Checks) {
 
 /// Checks the name of a header that is sent: of an answer, or (where events are) of a call.
 pub(super) fn check_sent(at: &str, name: &str, place: Place, checks: &mut Checks) {
-    let is = |known: &&str| name.eq_ignore_ascii_case(known);
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
     if place == Place::Pipeline {
-        if OF_CALLS.iter().any(|known| is(&known)) {
+        if OF_CALLS.iter().any(|known| is(known)) {
             let message = format!("`{name}` is written by the sink itself");
             checks.error_with_hint(at, message, "leave it out");
         }
     } else if name.eq_ignore_ascii_case("content-type") {
         checks.error_with_hint(at, "the type has a field of its own", "write `contentType`");
-    } else if OF_ANSWERS.iter().any(|known| is(&known)) {
+    } else if OF_ANSWERS.iter().any(|known| is(known)) {
         let message = format!("`{name}` is written by the server itself");
         checks.error_with_hint(at, message, "leave it out");
     }

@@ -364,7 +364,7 @@ impl Keyed {
 fn held_after(operation: &Operation, input: &Keying) -> Option<Vec<FieldPath>> {
     let held = input.held_by.as_ref()?;
     let kept = match operation {
-        Operation::Filter(_) | Operation::Rekey => true,
+        Operation::Filter(_) | Operation::Rekey | Operation::Dedupe(_) => true,
         Operation::Map(program) => held.iter().all(|path| !program.assigns(path)),
         Operation::Motion(_) => {
             held.iter().all(|path| !MOTION_FIELDS.iter().any(|field| is_within(path, field)))
@@ -377,7 +377,6 @@ fn held_after(operation: &Operation, input: &Keying) -> Option<Vec<FieldPath>> {
             let taken = |path: &FieldPath| ALERT_FIELDS.contains(&path.leaf());
             return if alert.by.iter().any(taken) { None } else { leaves(&alert.by) };
         }
-        Operation::Dedupe(_) => true,
         Operation::Enrich(enrich) => held.iter().all(|path| !is_within(path, &enrich.field)),
         Operation::Geofence(_) => {
             held.iter().all(|path| !["kind", "fence", "entity"].iter().any(|f| is_within(path, f)))
