@@ -55,7 +55,12 @@ fn a_report_counts_every_version_and_division_of_ten_seconds() {
     let times: Vec<_> = reports.iter().map(|report| report["timestamp"].clone()).collect();
     assert_eq!(
         times,
-        ["2026-01-01T00:00:40Z", "2026-01-01T00:00:30Z", "2026-01-01T00:00:20Z", "2026-01-01T00:00:10Z"]
+        [
+            "2026-01-01T00:00:40Z",
+            "2026-01-01T00:00:30Z",
+            "2026-01-01T00:00:20Z",
+            "2026-01-01T00:00:10Z"
+        ]
     );
     for report in &reports {
         assert_eq!(report["period"], "10 seconds");
@@ -69,10 +74,7 @@ fn a_report_counts_every_version_and_division_of_ten_seconds() {
             json!([counter["clientVersion"], counter["count"], counter["countPerDivision"]])
         })
         .collect();
-    assert_eq!(
-        shown,
-        [json!(["v1.10.0", 2, {"0": 2}]), json!(["v1.2.3", 3, {"20": 2, "90": 1}])]
-    );
+    assert_eq!(shown, [json!(["v1.10.0", 2, {"0": 2}]), json!(["v1.2.3", 3, {"20": 2, "90": 1}])]);
     for (counter, quantile, expected) in [
         (&counters[0], "p99", 9.99),
         (&counters[1], "p50", 29.9),

@@ -109,10 +109,8 @@ fn the_latest_of_a_board_stays_and_every_trip_does_but_a_repeated_one() {
         answer.json()["rows"][0]["charge"] == json!(78.5)
     });
     assert_eq!(rows(&mut example, "hoverboard", 1).len(), 1);
-    let mut durations: Vec<_> = rows(&mut example, "trip", 2)
-        .iter()
-        .map(|row| row["duration"].as_f64().unwrap())
-        .collect();
+    let mut durations: Vec<_> =
+        rows(&mut example, "trip", 2).iter().map(|row| row["duration"].as_f64().unwrap()).collect();
     durations.sort_by(f64::total_cmp);
     assert_eq!(durations, [600.0, 601.0]);
 }

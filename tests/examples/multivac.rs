@@ -77,7 +77,10 @@ fn the_first_data_ever_stored_is_the_answer() {
     let url = format!("https://{}/multivac", multivac.host);
     multivac.pipeline.until("the answer is there", |_| {
         let answer = curl(&["--insecure", ALICE[0], ALICE[1], &url]);
-        assert!([INSUFFICIENT, "LET THERE BE LIGHT!"].contains(&answer.body.as_str()), "{answer:?}");
+        assert!(
+            [INSUFFICIENT, "LET THERE BE LIGHT!"].contains(&answer.body.as_str()),
+            "{answer:?}"
+        );
         answer.body != INSUFFICIENT
     });
     assert!(multivac.folder.path().exists());
@@ -97,9 +100,8 @@ fn empty_data_is_data_and_multipart_is_a_form_too() {
 #[test]
 fn a_form_without_the_field_is_refused_and_so_is_what_is_no_form() {
     let multivac = Multivac::start();
-    let send = |arguments: &[&str]| {
-        multivac.ask(&[&ALICE[..], arguments].concat(), "/multivac/data")
-    };
+    let send =
+        |arguments: &[&str]| multivac.ask(&[&ALICE[..], arguments].concat(), "/multivac/data");
     let missing = send(&["--data", "other=1"]);
     assert_eq!(missing.problem().0, 400);
     assert!(missing.body.contains("data"), "{missing:?}");
@@ -148,8 +150,7 @@ fn plain_http_is_sent_to_https() {
 fn without_the_secret_it_does_not_start_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let secrets = folder.path().join("none").display().to_string();
-    let pipeline =
-        Pipeline::spawn(&file("multivac"), folder.path(), &["--secrets", &secrets]);
+    let pipeline = Pipeline::spawn(&file("multivac"), folder.path(), &["--secrets", &secrets]);
     let (status, output) = pipeline.wait();
     assert!(!status.success());
     assert!(output.contains("multivac-users"), "{output}");

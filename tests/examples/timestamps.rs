@@ -57,7 +57,8 @@ fn a_command_is_stored_with_the_id_that_the_client_got() {
 #[test]
 fn nothing_and_blanks_mean_now() {
     let mut example = Example::start("timestamps");
-    for path in ["/app", "/api/v1/timestamp/", "/api/v1/timestamp/%20", "/api/v1/timestamp/%20%20"] {
+    for path in ["/app", "/api/v1/timestamp/", "/api/v1/timestamp/%20", "/api/v1/timestamp/%20%20"]
+    {
         let id = id(&post(&example, path));
         let row = stored(&mut example, &id);
         let time = |name: &str| row[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();

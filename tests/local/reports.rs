@@ -65,9 +65,13 @@ fn measurements(count: usize, random: &mut StdRng) -> Vec<Measurement> {
     let mut measurements: Vec<_> = (0..count)
         .map(|number| {
             let device = random.random_range(0..DEVICES);
-            let time = START + i64::try_from(number).unwrap() * span / i64::try_from(count).unwrap();
+            let time =
+                START + i64::try_from(number).unwrap() * span / i64::try_from(count).unwrap();
             let cpu = random.random_range(0..=1000);
-            (time + random.random_range(0..DISORDER), Measurement { time, device, version: device % 5, cpu })
+            (
+                time + random.random_range(0..DISORDER),
+                Measurement { time, device, version: device % 5, cpu },
+            )
         })
         .collect();
     measurements.shuffle(random);
@@ -180,7 +184,9 @@ fn assert_counts(report: &Value, expected: &BTreeMap<String, Vec<i64>>) {
         let divisions: BTreeMap<String, usize> = divisions
             .into_iter()
             .map(|(division, count)| (division.trim_start_matches('0').to_owned(), count))
-            .map(|(division, count)| (if division.is_empty() { "0".into() } else { division }, count))
+            .map(|(division, count)| {
+                (if division.is_empty() { "0".into() } else { division }, count)
+            })
             .collect();
         assert_eq!(counter["countPerDivision"], serde_json::json!(divisions));
         let mut sorted = values.clone();

@@ -196,12 +196,10 @@ pub(super) async fn hoverboards(arguments: HoverboardArguments, output: OutputFo
 /// Sends the requests of a file.
 pub(super) async fn http(arguments: HttpArguments, output: OutputFormat) -> Outcome {
     let path = &arguments.file;
-    let file = File::open(path).map_err(|source| {
-        Exit::NoInput.because(SendError::Read { path: path.clone(), source })
-    })?;
-    let requests = read_requests(BufReader::new(file)).map_err(|source| {
-        Exit::Data.because(SendError::Requests { path: path.clone(), source })
-    })?;
+    let file = File::open(path)
+        .map_err(|source| Exit::NoInput.because(SendError::Read { path: path.clone(), source }))?;
+    let requests = read_requests(BufReader::new(file))
+        .map_err(|source| Exit::Data.because(SendError::Requests { path: path.clone(), source }))?;
     if arguments.once {
         send(requests.into_iter(), &arguments.load, output).await
     } else {
@@ -234,9 +232,8 @@ impl LoadArguments {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|source| {
-        Exit::NoInput.because(SendError::Read { path: path.to_owned(), source })
-    })
+    std::fs::read_to_string(path)
+        .map_err(|source| Exit::NoInput.because(SendError::Read { path: path.to_owned(), source }))
 }
 
 async fn send(
