@@ -16,6 +16,7 @@ mod recent_ids;
 mod supervisor;
 mod task;
 mod task_metrics;
+mod traced;
 mod watermark;
 
 pub use error::TaskError;

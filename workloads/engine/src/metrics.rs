@@ -56,6 +56,8 @@ pub(crate) struct Metrics {
     pub(crate) passed_over: Family<PassedOverLabels, Counter>,
     pub(crate) state_entries: Family<ProcessorLabels, Gauge>,
     pub(crate) commit_seconds: Histogram,
+    pub(crate) latency: Family<StageLabels, Histogram, fn() -> Histogram>,
+    pub(crate) output_bytes: Family<StageLabels, Counter>,
     pub(crate) commit_failures: Family<StageLabels, Counter>,
 }
 
@@ -75,6 +77,11 @@ impl Metrics {
             state_entries: Family::default(),
             // 0.25 ms to about 8 s.
             commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            // 1 ms to about 9 hours: an event may wait for its window.
+            latency: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 4.0, 13))
+            }),
+            output_bytes: Family::default(),
             commit_failures: Family::default(),
         };
         let register = |name: &str, help: &str, family: &Family<InputLabels, Counter>| {
@@ -108,6 +115,11 @@ impl Metrics {
         );
         observer.register("task_outputs", "Records written by tasks", metrics.outputs.clone());
         observer.register(
+            "task_output_bytes",
+            "Bytes of the values that tasks wrote, dead letters included",
+            metrics.output_bytes.clone(),
+        );
+        observer.register(
             "task_dead_letters",
             "Events refused by tasks",
             metrics.dead_letters.clone(),
@@ -126,6 +138,12 @@ impl Metrics {
             "task_commit_duration_seconds",
             "Time from the request of a commit until it is durable",
             metrics.commit_seconds.clone(),
+        );
+        observer.register(
+            "task_latency_seconds",
+            "Time from the ingest of the events that outputs come from until the outputs are \
+             durable, of at most 64 outputs of a commit",
+            metrics.latency.clone(),
         );
         observer.register(
             "task_commit_failures",

@@ -40,6 +40,7 @@ use crate::task::Ended;
 use crate::task::Source;
 use crate::task::Task;
 use crate::task_metrics::TaskMetrics;
+use crate::traced::Traced;
 
 /// Waits between attempts grow from the first to the last of these, with jitter.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -135,6 +136,10 @@ impl Supervisor {
                 operators.fingerprints(),
             ),
             metrics: TaskMetrics::new(self.metrics.clone(), &stage.name, self.partition, &inputs),
+            traced: self
+                .observer
+                .tracer()
+                .map(|tracer| Traced::new(tracer.clone(), stage.name.clone(), self.partition)),
             name,
             log: Arc::clone(&self.log),
             claim,

@@ -31,6 +31,7 @@ use crate::input::Judgement;
 use crate::operators::Operators;
 use crate::outbox::Outbox;
 use crate::task_metrics::TaskMetrics;
+use crate::traced::Traced;
 
 /// Progress without outputs is committed after so many records or so much time, so that a
 /// restart reads little again.
@@ -96,6 +97,8 @@ pub(crate) struct Task {
     pub(crate) until_end: bool,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: TaskMetrics,
+    /// Where nobody takes traces there is none.
+    pub(crate) traced: Option<Traced>,
     /// What events without headers share.
     pub(crate) no_headers: Arc<Headers>,
     /// Records taken since the last commit, and when the first of them came.
@@ -271,6 +274,9 @@ impl Task {
             let input = &mut self.sources[index].input;
             input.released(offset);
             let origin = input.origin(offset, &record);
+            if let Some(traced) = &mut self.traced {
+                traced.release(&origin.stream, offset, &record.headers);
+            }
             match serde_json::from_slice(&record.value) {
                 Ok(value) => {
                     let event = self.event(Arc::clone(&origin.stream), record, value);
@@ -420,6 +426,9 @@ impl Task {
             .await
             .map_err(|source| TaskError::Commit { task: self.name.to_string(), source })?;
         self.metrics.committed(started.elapsed());
+        if let Some(traced) = &mut self.traced {
+            traced.commit();
+        }
         self.uncommitted = 0;
         self.uncommitted_since = None;
         self.component.set_lag(self.lag());

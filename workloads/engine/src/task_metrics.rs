@@ -1,11 +1,14 @@
 //! The figures of one task, looked up once.
 
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use millrace_core::Offset;
 use millrace_processors::Counted;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::buffer::Buffer;
 use crate::metrics::InputLabels;
@@ -17,6 +20,9 @@ use crate::metrics::TaskLabels;
 use crate::operators::Made;
 use crate::operators::Operators;
 
+/// So many outputs of a commit are looked at for the latency: a histogram costs more than an event.
+const LATENCIES: usize = 64;
+
 /// The figures of one task.
 #[derive(Debug)]
 pub(crate) struct TaskMetrics {
@@ -26,7 +32,11 @@ pub(crate) struct TaskMetrics {
     raised: Counter,
     buffered: Gauge,
     outputs: Counter,
+    output_bytes: Counter,
     dead_letters: Counter,
+    latency: Histogram,
+    /// When what the next commit's outputs come from was ingested.
+    ingested: Vec<i64>,
 }
 
 #[derive(Debug)]
@@ -60,6 +70,9 @@ impl TaskMetrics {
             raised: metrics.watermark_raised.get_or_create_owned(&stage_labels),
             buffered: metrics.buffered.get_or_create_owned(&task_labels),
             outputs: metrics.outputs.get_or_create_owned(&stage_labels),
+            output_bytes: metrics.output_bytes.get_or_create_owned(&stage_labels),
+            latency: metrics.latency.get_or_create_owned(&stage_labels),
+            ingested: Vec::with_capacity(LATENCIES),
             dead_letters: metrics.dead_letters.get_or_create_owned(&stage_labels),
             metrics,
         }
@@ -98,8 +111,13 @@ impl TaskMetrics {
     }
 
     /// Counts what the operators made.
-    pub(crate) fn made(&self, made: &Made, operators: &Operators) {
+    pub(crate) fn made(&mut self, made: &Made, operators: &Operators) {
         self.outputs.inc_by(made.outputs.len() as u64);
+        self.output_bytes.inc_by(made.bytes as u64);
+        let step = made.outputs.len().div_ceil(LATENCIES).max(1);
+        self.ingested.clear();
+        let looked_at = made.outputs.iter().step_by(step);
+        self.ingested.extend(looked_at.map(|(_, record)| record.ingest_time));
         self.dead_letters.inc_by(made.dead_letters.len() as u64);
         for ((operator, reason), number) in &made.counts {
             let reason = match reason {
@@ -114,7 +132,12 @@ impl TaskMetrics {
         }
     }
 
-    pub(crate) fn committed(&self, took: Duration) {
+    pub(crate) fn committed(&mut self, took: Duration) {
         self.metrics.commit_seconds.observe(took.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        for ingested in self.ingested.drain(..) {
+            let ingested = Duration::from_millis(u64::try_from(ingested).unwrap_or_default());
+            self.latency.observe(now.saturating_sub(ingested).as_secs_f64());
+        }
     }
 }

@@ -13,6 +13,7 @@ mod publisher;
 mod reader;
 mod refused;
 mod runner;
+mod traced;
 mod webhook;
 
 pub use broker::BrokerPublisher;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use millrace_core::Offset;
 use millrace_core::Partition;
@@ -18,6 +19,7 @@ use millrace_log::ReadError;
 use millrace_log::ReadLimit;
 use millrace_observe::Component;
 use millrace_observe::State;
+use millrace_observe::trace::Tracer;
 use millrace_plan::model::MqttSink;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,7 @@ use crate::position::GroupPartition;
 use crate::publisher::DeliverError;
 use crate::publisher::Publisher;
 use crate::refused::dead_letter;
+use crate::traced::TracedMessages;
 
 /// Most records that are published before all of them must be confirmed.
 const LIMIT: ReadLimit = ReadLimit { entries: 256, bytes: 1 << 20 };
@@ -48,6 +51,8 @@ pub(crate) struct Reader {
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: SinkMetrics,
+    /// Where nobody takes traces there is none.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 /// Why a step failed; it is tried again.
@@ -110,31 +115,43 @@ impl Reader {
     async fn step(&self, stream: &Arc<str>, from: Offset) -> Result<(Offset, Offset), StepError> {
         let batch = self.log.read(&self.stream, self.partition, from, LIMIT).await?;
         let mut messages = Vec::with_capacity(batch.entries.len());
+        let mut traced = TracedMessages::default();
         for (offset, entry) in batch.entries {
             let Entry::Record(record) = entry else { continue };
             match build(&self.sink, stream, &record) {
-                Ok(Some(message)) => messages.push(message),
+                Ok(Some(message)) => {
+                    traced.add(self.tracer.as_ref(), offset, &record);
+                    messages.push(message);
+                }
                 Ok(None) => {
                     self.metrics.skipped.inc();
                 }
                 Err(error) => {
                     // Everything before it goes first, so that a retry repeats little.
-                    self.publish(&mut messages).await?;
+                    self.publish(&mut messages, &mut traced).await?;
                     self.refuse(record, offset, &error).await?;
                 }
             }
         }
-        self.publish(&mut messages).await?;
+        self.publish(&mut messages, &mut traced).await?;
         let end = self.log.partition_info(&self.stream, self.partition)?.end;
         Ok((batch.next, end))
     }
 
-    async fn publish(&self, messages: &mut Vec<OutgoingMessage>) -> Result<(), StepError> {
+    async fn publish(
+        &self,
+        messages: &mut Vec<OutgoingMessage>,
+        traced: &mut TracedMessages,
+    ) -> Result<(), StepError> {
         if messages.is_empty() {
             return Ok(());
         }
         let count = messages.len() as u64;
+        let start = SystemTime::now();
         let result = self.publisher.publish(std::mem::take(messages)).await;
+        let error = result.as_ref().err().map(|error| with_causes(error));
+        let place = (&self.stream, self.partition);
+        traced.sent(self.tracer.as_ref(), &self.name, place, start, error.as_deref());
         if result.is_err() {
             self.metrics.retried.inc_by(count);
         } else {

@@ -79,6 +79,7 @@ impl MqttSinks {
                         publisher: Arc::clone(&publisher),
                         component,
                         metrics: counters.clone(),
+                        tracer: observer.tracer().cloned(),
                     };
                     tasks.spawn(reader.run(cancel.clone()));
                 }

@@ -13,7 +13,6 @@ mod refusal;
 mod replay;
 mod request;
 mod route;
-mod trace;
 
 pub use accept::Accepted;
 pub use accept::Acceptor;

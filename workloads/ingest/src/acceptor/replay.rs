@@ -125,8 +125,13 @@ fn judge(
     arrival: i64,
 ) -> Result<Prepared<'_>, String> {
     let read = head.read(route)?;
-    let head =
-        RequestHead { uri: &read.uri, headers: &read.headers, user: read.user.as_deref(), arrival };
+    let head = RequestHead {
+        uri: &read.uri,
+        headers: &read.headers,
+        user: read.user.as_deref(),
+        arrival,
+        trace: None,
+    };
     let (refusals, id) = match route.admit(head) {
         Err(error) => (vec![Refusal::Request(error.to_string())], None),
         Ok(mut request) => {

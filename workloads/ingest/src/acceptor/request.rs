@@ -12,6 +12,7 @@ use millrace_core::EventId;
 use millrace_core::Headers;
 use millrace_core::Value;
 use millrace_core::record::header::TRACEPARENT;
+use millrace_observe::trace::TraceParent;
 use millrace_plan::model::HeaderFormat;
 use millrace_plan::model::Identity;
 use millrace_plan::model::IngestPlan;
@@ -23,7 +24,6 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use crate::acceptor::route::Route;
-use crate::acceptor::trace::is_traceparent;
 
 /// The header by which a client says that two requests are the same.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -65,6 +65,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) user: Option<&'a str>,
     /// When it arrived, in milliseconds since 1970.
     pub(crate) arrival: i64,
+    /// The request's span, where it is traced.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// A request that its way in takes, if its events are valid.
@@ -184,8 +186,10 @@ impl Route {
                 carried.push(declared.name.clone(), Bytes::copy_from_slice(value.as_bytes()));
             }
         }
-        if let Some(trace) = head.headers.get(TRACEPARENT)
-            && is_traceparent(trace.as_bytes())
+        if let Some(trace) = head.trace {
+            carried.push(TRACEPARENT, trace.to_string());
+        } else if let Some(trace) = head.headers.get(TRACEPARENT)
+            && TraceParent::parse(trace.as_bytes()).is_some()
             && carried.get(TRACEPARENT).is_none()
         {
             carried.push(TRACEPARENT, Bytes::copy_from_slice(trace.as_bytes()));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -17,9 +18,13 @@ use millrace_http::Problem;
 use millrace_http::User;
 use millrace_log::Append;
 use millrace_log::AppendError;
+use millrace_observe::trace::TraceParent;
 use millrace_plan::model::BodyKind;
 use millrace_plan::model::HttpIngest;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+use tracing::debug;
+use tracing::info_span;
 
 use crate::acceptor::Acceptor;
 use crate::acceptor::Admitted;
@@ -50,6 +55,7 @@ use crate::http::limits::RateLimiter;
 use crate::http::limits::address_of;
 use crate::http::metrics::RefusedBy;
 use crate::http::metrics::RouteMetrics;
+use crate::http::traced::Tracing;
 use crate::recorded::now_millis;
 
 /// When to come again where nothing is known of how long it takes.
@@ -67,6 +73,7 @@ pub(super) struct HttpEntry {
     places: Semaphore,
     rate: Option<RateLimiter>,
     metrics: RouteMetrics,
+    tracing: Tracing,
 }
 
 impl HttpEntry {
@@ -75,6 +82,7 @@ impl HttpEntry {
         route: Arc<Route>,
         plan: HttpIngest,
         metrics: RouteMetrics,
+        tracing: Tracing,
     ) -> Self {
         let invalid = StatusCode::from_u16(plan.invalid_status);
         Self {
@@ -85,6 +93,7 @@ impl HttpEntry {
             rate: plan.limits.rate.map(|rate| RateLimiter::new(rate, Instant::now())),
             plan,
             metrics,
+            tracing,
         }
     }
 }
@@ -99,7 +108,18 @@ pub(super) async fn serve(entry: Arc<HttpEntry>, request: Request) -> Response {
     let begun = Instant::now();
     let in_flight = entry.metrics.enter();
     let (parts, mut body) = request.into_parts();
-    let response = match entry.take(&parts, &mut body, begun).await {
+    let traced = entry.tracing.begin(&parts);
+    let trace = traced.map(|traced| traced.context);
+    let taking = entry.take(&parts, &mut body, begun, trace);
+    let taken = match trace {
+        // What is logged meanwhile names the trace.
+        Some(context) => {
+            let trace_id = format!("{:032x}", context.trace);
+            taking.instrument(info_span!("request", trace_id)).await
+        }
+        None => taking.await,
+    };
+    let response = match taken {
         Ok(response) => response,
         Err(problem) => {
             // One that was waited for long enough is not waited for again.
@@ -112,6 +132,15 @@ pub(super) async fn serve(entry: Arc<HttpEntry>, request: Request) -> Response {
     drop(in_flight);
     entry.metrics.answered(response.status().as_u16());
     entry.metrics.seconds.observe(begun.elapsed().as_secs_f64());
+    if let Some(traced) = traced {
+        debug!(
+            message = "A traced request is answered.",
+            route = entry.route.name(),
+            status = response.status().as_u16(),
+            trace_id = format!("{:032x}", traced.context.trace)
+        );
+        entry.tracing.answered(traced, &parts, response.status());
+    }
     response
 }
 
@@ -121,6 +150,7 @@ impl HttpEntry {
         parts: &Parts,
         body: &mut Body,
         begun: Instant,
+        trace: Option<TraceParent>,
     ) -> Result<Response, Problem> {
         if let Some(rate) = &self.rate
             && let Err(wait) = rate.take(address_of(&parts.extensions), begun)
@@ -141,6 +171,7 @@ impl HttpEntry {
             headers: &parts.headers,
             user: parts.extensions.get::<User>().map(|user| &*user.0),
             arrival: arrival_of(&parts.extensions),
+            trace,
         };
         let request = self.route.admit(head).map_err(|error| {
             self.metrics.refused(RefusedBy::Request);
@@ -233,7 +264,7 @@ impl HttpEntry {
         match judgement {
             Judgement::Event(Judged { partition, record, event }) => {
                 let (id, length) = (record.id, record.value.len() as u64);
-                self.append(vec![record_entry(&self.route, partition, record)]).await?;
+                self.append(request, vec![record_entry(&self.route, partition, record)]).await?;
                 counters.stored.inc();
                 counters.bytes.inc_by(length);
                 Ok(answer::accepted(self.plan.respond.as_ref(), request, event, id))
@@ -246,7 +277,7 @@ impl HttpEntry {
                 if self.plan.dead_letter {
                     let letter =
                         self.route.letter(request.head, original, json, id, reasons(&refusals));
-                    self.append(vec![dead_letter_entry(letter)]).await?;
+                    self.append(request, vec![dead_letter_entry(letter)]).await?;
                 }
                 self.count_refused(&refusals);
                 Err(answer::refused(&self.route, &refusals, self.invalid))
@@ -307,7 +338,7 @@ impl HttpEntry {
         let stored = entries.len() as u64;
         entries.append(&mut letters);
         if !entries.is_empty() {
-            self.append(entries).await?;
+            self.append(request, entries).await?;
         }
         if !nothing {
             let counters = &self.route.metrics;
@@ -318,15 +349,38 @@ impl HttpEntry {
         Ok(summary.answer(self.plan.respond.as_ref(), self.plan.all_or_nothing, self.invalid))
     }
 
-    async fn append(&self, entries: Vec<Append>) -> Result<(), Problem> {
-        match self.acceptor.append(entries).await {
-            Ok(_) => Ok(()),
+    async fn append(&self, request: &Admitted<'_>, entries: Vec<Append>) -> Result<(), Problem> {
+        let appended = match request.head.trace {
+            Some(parent) => self.append_traced(parent, entries).await,
+            None => self.acceptor.append(entries).await.map(drop),
+        };
+        match appended {
+            Ok(()) => Ok(()),
             Err(error) => {
                 self.metrics.refused(RefusedBy::Unavailable);
                 self.route.metrics.unavailable.inc();
                 Err(not_stored(&error))
             }
         }
+    }
+
+    async fn append_traced(
+        &self,
+        parent: TraceParent,
+        entries: Vec<Append>,
+    ) -> Result<(), AppendError> {
+        let start = SystemTime::now();
+        let (number, partition) = (entries.len(), entries.first().map(|entry| entry.partition));
+        let appended = self.acceptor.append(entries).await;
+        let place = match (&appended, partition) {
+            (Ok(offsets), Some(partition)) if number == 1 => {
+                offsets.first().map(|offset| (partition, *offset))
+            }
+            _ => None,
+        };
+        let error = appended.as_ref().err().map(ToString::to_string);
+        self.tracing.appended((parent, start), number, place, error);
+        appended.map(drop)
     }
 
     fn count_refused(&self, refusals: &[Refusal]) {

@@ -6,7 +6,8 @@
 //! answered by 202 without a body.
 //!
 //! `exchange` takes one request from its headers to its answer; `content`, `encoding`, `form` and
-//! `batch` read bodies; `answer` writes answers; `limits` bounds clients; `websocket` serves
+//! `batch` read bodies; `answer` writes answers; `limits` bounds clients; `traced` records
+//! spans; `websocket` serves
 //! connections.
 
 mod answer;
@@ -19,6 +20,7 @@ pub(crate) mod form;
 mod limits;
 mod metrics;
 mod paths;
+mod traced;
 mod websocket;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::Acceptor;
 use crate::http::exchange::HttpEntry;
 use crate::http::metrics::Metrics;
 use crate::http::paths::router_paths;
+use crate::http::traced::Tracing;
 use crate::http::websocket::WebSocketEntry;
 
 /// When a request arrived, in milliseconds since 1970-01-01T00:00:00Z. As an extension of a request
@@ -73,7 +76,9 @@ pub fn routes(
                 };
                 let usual = answer::accepted_status(http.respond.as_ref());
                 let metrics = metrics.route(&ingest.name, usual.as_u16());
-                let entry = Arc::new(HttpEntry::new(acceptor, route, http.clone(), metrics));
+                let tracing = Tracing::new(observer, &ingest.name, ingest.to.as_str(), http);
+                let entry = HttpEntry::new(acceptor, route, http.clone(), metrics, tracing);
+                let entry = Arc::new(entry);
                 let service = on(method, move |request: Request| {
                     exchange::serve(Arc::clone(&entry), request)
                 });

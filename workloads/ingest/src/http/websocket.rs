@@ -145,6 +145,8 @@ fn head_of(parts: &Parts) -> RequestHead<'_> {
         headers: &parts.headers,
         user: parts.extensions.get::<User>().map(|user| &*user.0),
         arrival: now_millis(),
+        // Its messages are of the trace that the opening request names.
+        trace: None,
     }
 }
 

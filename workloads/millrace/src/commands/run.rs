@@ -28,6 +28,8 @@ use crate::process::live::Live;
 use crate::process::live::LiveOptions;
 use crate::process::signals;
 use crate::process::storage::Storage;
+use crate::process::traces::Traces;
+use crate::process::traces::TracesOptions;
 use crate::process::until_end;
 use crate::process::until_end::EndProgress;
 use crate::process::until_end::RecordedInput;
@@ -97,6 +99,9 @@ pub(crate) struct RunArguments {
     /// Drive simulated devices along, in real time.
     #[arg(long, value_name = "SCENARIO", conflicts_with_all = ["mqtt_users", "mqtt_tls_cert"])]
     simulate: Option<SimulatedScenario>,
+
+    #[command(flatten)]
+    traces: TracesOptions,
 }
 
 #[derive(Debug, Clone)]
@@ -129,11 +134,15 @@ pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcom
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
     let storage = Storage::open(plan, &folder).await?;
     let folders = Folders { data: folder, secrets: Some(arguments.secrets.clone()) };
-    if arguments.until_end {
+    let traces = Traces::start(&arguments.traces, &storage.plan.pipeline, &storage.observer)
+        .map_err(Exit::Config.of())?;
+    let result = if arguments.until_end {
         compute(storage, arguments, &folders, &shutdown, output).await
     } else {
         serve(storage, arguments, folders, &shutdown, output).await
-    }
+    };
+    traces.stop().await;
+    result
 }
 
 async fn serve(

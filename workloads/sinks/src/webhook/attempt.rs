@@ -41,6 +41,13 @@ pub(crate) enum Outcome {
 }
 
 impl Receiver {
+    /// Host and port, without what the address may say in confidence.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    }
+
     /// Sends a request once.
     pub(crate) async fn attempt(&self, request: &Request) -> Outcome {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

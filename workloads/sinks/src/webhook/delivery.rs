@@ -13,6 +13,7 @@ use millrace_ingest::mqtt::Backoff;
 use millrace_log::Log;
 use millrace_observe::Component;
 use millrace_observe::State;
+use millrace_observe::trace::Tracer;
 use millrace_plan::model::WebhookSink;
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -21,6 +22,7 @@ use super::attempt::Outcome;
 use super::attempt::Receiver;
 use super::metrics::WebhookMetrics;
 use super::request::build;
+use super::traced::Traced;
 use crate::refused::dead_letter;
 
 /// Pauses between attempts. The shortest is half of the first, by jitter.
@@ -44,13 +46,15 @@ pub(crate) struct Delivery {
     pub(crate) at_once: Arc<Semaphore>,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: WebhookMetrics,
+    /// Where nobody takes traces there is none.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Delivery {
     /// Returns when the record is delivered, left out by a program, or a dead letter. Cancelled
     /// between, it is delivered again later.
     pub(crate) async fn deliver(&self, stream: &Arc<str>, offset: Offset, record: Record) {
-        let request = match build(&self.sink, stream, &record) {
+        let mut request = match build(&self.sink, stream, &record) {
             Ok(Some(request)) => request,
             Ok(None) => {
                 self.metrics.skipped.inc();
@@ -58,6 +62,7 @@ impl Delivery {
             }
             Err(error) => return self.refuse(offset, record, with_causes(&error)).await,
         };
+        let traced = self.tracer.as_ref().and_then(|tracer| Traced::of(tracer, &record));
         let mut pauses = PAUSES;
         let mut retries = self.sink.retries;
         loop {
@@ -65,7 +70,12 @@ impl Delivery {
                 // Pauses are no requests. A closed semaphore would only mean that nothing counts.
                 let _one = self.at_once.acquire().await.ok();
                 let started = Instant::now();
+                let attempt = traced.map(|traced| traced.begin(&mut request.headers));
                 let outcome = self.receiver.attempt(&request).await;
+                if let Some(attempt) = attempt {
+                    let place = (&self.stream, self.partition, offset);
+                    attempt.end(&self.name, self.receiver.host(), place, &outcome);
+                }
                 self.metrics.seconds.observe(started.elapsed().as_secs_f64());
                 outcome
             };

@@ -8,6 +8,7 @@ mod reader;
 mod request;
 mod runner;
 mod signature;
+mod traced;
 mod window;
 
 pub use runner::StartWebhookError;

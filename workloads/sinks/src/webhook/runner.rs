@@ -99,6 +99,7 @@ impl WebhookSinks {
                         at_once: Arc::clone(&at_once),
                         component,
                         metrics: metrics.sink(&sink.name),
+                        tracer: observer.tracer().cloned(),
                     };
                     let reads = GroupPartition {
                         log: Arc::clone(log),

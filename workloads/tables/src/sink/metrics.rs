@@ -4,6 +4,8 @@ use millrace_observe::Observer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::exponential_buckets;
 
 /// Which sink a figure belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -12,17 +14,27 @@ pub(super) struct SinkLabels {
 }
 
 /// Metrics of table sinks, by sink.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct SinkMetrics {
     pub(super) rows: Family<SinkLabels, Counter>,
     pub(super) commits: Family<SinkLabels, Counter>,
     pub(super) dead_letters: Family<SinkLabels, Counter>,
     pub(super) waits: Family<SinkLabels, Counter>,
+    pub(super) latency: Family<SinkLabels, Histogram, fn() -> Histogram>,
 }
 
 impl SinkMetrics {
     pub(super) fn register(observer: &Observer) -> Self {
-        let metrics = Self::default();
+        let metrics = Self {
+            rows: Family::default(),
+            commits: Family::default(),
+            dead_letters: Family::default(),
+            waits: Family::default(),
+            // 1 ms to about 9 hours: a row may come from a window.
+            latency: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 4.0, 13))
+            }),
+        };
         observer.register(
             "table_rows_written",
             "Rows that a table sink inserted or changed",
@@ -38,6 +50,12 @@ impl SinkMetrics {
             "table_waits",
             "Attempts of a table sink that failed for the time being",
             metrics.waits.clone(),
+        );
+        observer.register(
+            "table_latency_seconds",
+            "Time from the ingest of events until their rows are committed, of at most 64 rows of \
+             a transaction",
+            metrics.latency.clone(),
         );
         metrics
     }

@@ -4,6 +4,7 @@
 //! transaction of the database; what is no row becomes a dead letter before the position moves
 //! past it.
 
+mod committed;
 mod dead_letters;
 mod error;
 mod metrics;

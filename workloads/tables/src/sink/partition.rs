@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use millrace_core::DeadLetter;
 use millrace_core::Offset;
@@ -22,6 +23,7 @@ use millrace_log::TaskName;
 use millrace_observe::Component;
 use millrace_observe::ComponentKind;
 use millrace_observe::State;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -33,6 +35,7 @@ use super::RunSinkError;
 use super::SinkContext;
 use super::SinkInput;
 use super::TableSink;
+use super::committed::note_latency;
 use super::dead_letters::appends;
 use super::dead_letters::dead_letter;
 use super::metrics::SinkLabels;
@@ -74,13 +77,14 @@ struct Candidate {
 }
 
 pub(super) struct PartitionReader {
-    sink: Arc<TableSink>,
-    input: SinkInput,
-    partition: Partition,
+    pub(super) sink: Arc<TableSink>,
+    pub(super) input: SinkInput,
+    pub(super) partition: Partition,
     context: SinkContext,
     shutdown: CancellationToken,
     component: Arc<Component>,
     labels: SinkLabels,
+    latency: Histogram,
     /// The next offset to read.
     position: Offset,
     /// The position in the database; marks may lie between.
@@ -106,8 +110,10 @@ impl PartitionReader {
             Some(input.stream.as_str()),
             Some(partition),
         );
+        let labels = SinkLabels { sink: sink.name.clone() };
         Self {
-            labels: SinkLabels { sink: sink.name.clone() },
+            latency: context.metrics.latency.get_or_create_owned(&labels),
+            labels,
             sink,
             input,
             partition,
@@ -205,10 +211,8 @@ impl PartitionReader {
                 Err(error) => self.wait(error.reason).await?,
             }
         };
-        let task = TaskName {
-            stage: self.sink.task_stage(&self.input.stream),
-            partition: self.partition,
-        };
+        let task =
+            TaskName { stage: self.sink.task_stage(&self.input.stream), partition: self.partition };
         loop {
             match self.context.log.claim_task(&task).await {
                 Ok((log, snapshot)) => {
@@ -326,6 +330,7 @@ impl PartitionReader {
             let (part, rest) = candidates.split_at(size.min(candidates.len()));
             let part_next = rest.first().map_or(next, |candidate| candidate.offset);
             let rows: Vec<Row> = part.iter().map(|candidate| candidate.row.clone()).collect();
+            let traced = self.context.observer.tracer().map(|tracer| (tracer, SystemTime::now()));
             let committing = self.context.tables.commit(
                 &claims.table,
                 &self.sink.table.name,
@@ -335,7 +340,11 @@ impl PartitionReader {
             );
             match committing.await {
                 Ok(written) => {
+                    if let Some((tracer, start)) = traced {
+                        self.trace(tracer, start, part.iter().map(|one| (one.offset, &one.record)));
+                    }
                     self.resume();
+                    note_latency(&self.latency, part.iter().map(|candidate| &candidate.record));
                     self.context.metrics.rows.get_or_create(&self.labels).inc_by(written);
                     self.context.metrics.commits.get_or_create(&self.labels).inc();
                     self.committed = part_next;
