@@ -81,6 +81,12 @@ impl Origins {
 
     /// Where the page that sent a request is from; whether it may do what it asks for.
     pub(crate) fn check(&self, request: &Request) -> Result<From, Problem> {
+        if !self.is_expected_host(request) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "this port serves its own machine alone, by the name localhost or by an address; list the origin of another name in exposure.origins",
+            ));
+        }
         let from = self.from(request);
         let headers = request.headers();
         let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD)
@@ -116,6 +122,25 @@ impl Origins {
         if is_own { From::Here } else { From::Elsewhere }
     }
 
+    /// Whether a request is for a host that this can be. A browser on this machine reads, by a
+    /// foreign name that resolves to 127.0.0.1, for the page of that name.
+    fn is_expected_host(&self, request: &Request) -> bool {
+        if self.reach == Reach::Network {
+            return true;
+        }
+        let is_named =
+            request.uri().authority().is_some() || request.headers().contains_key(header::HOST);
+        let host = host(request);
+        let is_listed = |host: &str| {
+            let mut listed = self.listed.iter().filter_map(|origin| origin.to_str().ok());
+            listed.any(|origin| {
+                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+            })
+        };
+        !is_named || self.is_own_host(host) || host.is_some_and(is_listed)
+    }
+
     /// Whether the host that was asked for can be this one. A page of a foreign name that its
     /// owner has resolve to 127.0.0.1 has the same origin, but not a host of this kind.
     fn is_own_host(&self, host: Option<&str>) -> bool {
@@ -124,6 +149,7 @@ impl Origins {
         }
         host.and_then(|host| host.parse::<Authority>().ok()).is_some_and(|authority| {
             let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+            let name = name.to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
         })
     }
@@ -216,6 +242,29 @@ mod tests {
         is(Reach::Loopback, &local, &From::Here);
         let rebound = [("host", "rebound.example"), ("origin", "http://rebound.example")];
         is(Reach::Loopback, &rebound, &From::Elsewhere);
+    }
+
+    #[test]
+    fn a_port_of_this_machine_alone_is_not_asked_for_by_a_foreign_name() {
+        let listed = ["https://listed.example".to_owned()];
+        let check = |reach, headers: &[(&str, &str)]| {
+            Origins::new(&listed, reach).check(&request("GET", headers)).is_ok()
+        };
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "a.localhost",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "listed.example",
+        ] {
+            assert!(check(Reach::Loopback, &[("host", host)]), "{host}");
+        }
+        assert!(check(Reach::Loopback, &[]));
+        for host in ["rebound.example:8080", "listed.example.evil", "127.0.0.1.evil", "", "a b"] {
+            assert!(!check(Reach::Loopback, &[("host", host)]), "{host}");
+            assert!(check(Reach::Network, &[("host", host)]), "{host}");
+        }
     }
 
     #[test]

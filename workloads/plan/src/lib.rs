@@ -8,6 +8,7 @@ mod display;
 mod error;
 mod generations;
 pub mod model;
+mod own_paths;
 pub mod program;
 pub mod schema;
 
@@ -16,3 +17,4 @@ pub use error::PlanError;
 pub use generations::Generations;
 pub use generations::Raise;
 pub use model::Plan;
+pub use own_paths::OWN_PATHS;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Paths that are open whatever the rules say.
+/// Paths that are open to read whatever the rules say.
 pub(super) const ALWAYS_OPEN: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
 
 /// A path that no rule can be decided for.

@@ -141,7 +141,7 @@ impl Basic {
         if is_known && self.checks.is_known(&fingerprint) {
             return Ok(User(name.into()));
         }
-        if let Some(wait) = failures.wait(client) {
+        if let Some(wait) = failures.wait(client, Some(&name)) {
             return Err(too_many(wait));
         }
         let busy =
@@ -154,7 +154,7 @@ impl Basic {
         // or wrong so often that nothing more is checked.
         let is_right = if is_known && self.checks.is_known(&fingerprint) {
             true
-        } else if let Some(wait) = failures.wait(client) {
+        } else if let Some(wait) = failures.wait(client, Some(&name)) {
             return Err(too_many(wait));
         } else {
             let hash = hash.clone();
@@ -169,7 +169,7 @@ impl Basic {
             self.checks.remember(fingerprint);
             return Ok(User(name.into()));
         }
-        failures.add(client);
+        failures.add(client, Some(&name));
         Err(wrong())
     }
 

@@ -72,10 +72,10 @@ impl Bearer {
             )),
             // A token is not guessed; but whoever sends wrong ones without end is slowed down.
             Err(error) => {
-                if let Some(wait) = failures.wait(client) {
+                if let Some(wait) = failures.wait(client, None) {
                     return Err(too_many(wait));
                 }
-                failures.add(client);
+                failures.add(client, None);
                 let error_code = Some(("invalid_token", None));
                 Err(challenged(StatusCode::UNAUTHORIZED, &error.to_string(), error_code))
             }

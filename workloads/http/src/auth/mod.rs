@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::Method;
 use axum::http::StatusCode;
 use millrace_core::with_causes;
 use millrace_plan::model::Access;
@@ -157,7 +158,9 @@ impl Auth {
     /// Why not: 401, 403, 429, 503, or 400 where the path could be understood in two ways.
     pub(crate) async fn check(&self, request: &mut Request) -> Result<(), Problem> {
         let path = request.uri().path();
-        if self.rules.is_empty() || address::ALWAYS_OPEN.contains(&path) {
+        // Other methods lead elsewhere: `POST /metrics` may belong to the path `/{device}`.
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if self.rules.is_empty() || (reads && address::ALWAYS_OPEN.contains(&path)) {
             return Ok(());
         }
         let rule = address::choose(path, &self.rules, |rule| rule.segments.as_slice())

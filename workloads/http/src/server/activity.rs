@@ -1,12 +1,18 @@
 //! What a connection is doing: counted by what reads and answers, looked at by what watches over
 //! it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// Counts of one connection. A few relaxed atomics, so that requests pay next to nothing.
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Counts of one connection. A few relaxed atomics, so that requests pay next to nothing; those
+/// over HTTP/2 also pay for a lock that nobody else holds for long.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     /// Successful reads, wrapping.
@@ -17,8 +23,15 @@ pub(super) struct Activity {
     reads_then: AtomicU32,
     /// Whether the client does not take what was last written.
     blocked: AtomicBool,
-    /// Whether a request has become a tunnel, whose end is not seen here.
-    tunnels: AtomicBool,
+    /// Answers over HTTP/2 that the client is to take, and since when.
+    handed: Mutex<Handed>,
+}
+
+/// Answers that wait for the client, each with the time of its last progress.
+#[derive(Debug, Default)]
+struct Handed {
+    next: u64,
+    since: HashMap<u64, Instant>,
 }
 
 /// What a connection is doing.
@@ -41,18 +54,26 @@ impl Activity {
         self.blocked.store(blocked, Ordering::Relaxed);
     }
 
-    /// A request has become a tunnel: a WebSocket over HTTP/2.
-    pub(super) fn set_tunnels(&self) {
-        self.tunnels.store(true, Ordering::Relaxed);
+    /// For how long the client has taken nothing of one of the answers that are there for it.
+    pub(super) fn stalled(&self) -> Option<Duration> {
+        self.handed.lock().since.values().min().map(Instant::elapsed)
     }
 
-    pub(super) fn has_tunnels(&self) -> bool {
-        self.tunnels.load(Ordering::Relaxed)
+    /// There is an answer, which is nowhere waited for yet.
+    pub(super) fn answer(&self) -> u64 {
+        let mut handed = self.handed.lock();
+        handed.next += 1;
+        handed.next
     }
 
-    /// Changes with every read.
-    pub(super) fn reads(&self) -> u32 {
-        self.reads.load(Ordering::Relaxed)
+    /// Notes whether an answer now waits for the client to take something.
+    pub(super) fn set_handed(&self, answer: u64, waits: bool) {
+        let mut handed = self.handed.lock();
+        if waits {
+            handed.since.insert(answer, Instant::now());
+        } else {
+            handed.since.remove(&answer);
+        }
     }
 
     /// A request has come; its answer is finished when the result is dropped.
@@ -86,5 +107,12 @@ impl Drop for Answering {
         let activity = &self.0;
         activity.reads_then.store(activity.reads.load(Ordering::Relaxed), Ordering::Relaxed);
         activity.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Answering {
+    /// What the connection is doing.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.0
     }
 }

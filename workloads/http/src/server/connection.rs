@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Method;
 use axum::http::Request;
 use axum::http::Response;
+use axum::http::Version;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,6 +37,7 @@ use super::metrics::ServerMetrics;
 use super::redirect;
 use super::slots::Slots;
 use super::wire::Open;
+use super::wire::STALL;
 use super::wire::Wire;
 use crate::ClientAddress;
 
@@ -54,6 +55,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the other end may take to hear that a connection over HTTP/2 ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How often the other end of a connection over HTTP/2 is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Most requests at once on a connection over HTTP/2.
 const MAX_STREAMS: u32 = 250;
@@ -314,6 +318,8 @@ async fn tell_too_slow(mut wire: Wire) {
     let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
+/// Serves HTTP/2, without tunnels (RFC 8441): browsers open WebSockets over connections of their
+/// own, with HTTP/1.1, where they are not offered.
 async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
     let activity = Arc::clone(wire.activity());
     let max_header_bytes = u32::try_from(port.max_header_bytes).unwrap_or(u32::MAX);
@@ -324,14 +330,13 @@ async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_SEND_BUFFER)
-        .enable_connect_protocol()
+        .keep_alive_interval(KEEP_ALIVE)
         .serve_connection(TokioIo::new(wire), Handler::new(router, client, &activity));
     tokio::pin!(connection);
     let look = tokio::time::sleep(LOOK);
     tokio::pin!(look);
     let mut idle_since: Option<Instant> = None;
     let mut parked = None;
-    let mut reads = 0;
     let evict = loop {
         tokio::select! {
             biased;
@@ -351,15 +356,18 @@ async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
             }
             () = &mut look => {
                 look.as_mut().reset(Instant::now() + LOOK);
+                // A client may be there and leave answers where they are, by giving no room.
+                if activity.stalled().is_some_and(|stalled| stalled >= STALL) {
+                    port.metrics.timeouts.inc();
+                    return;
+                }
                 // Only requests count: whatever else is sent does not keep it open.
-                // Of tunnels nothing is known but that something comes.
-                let has_read = std::mem::replace(&mut reads, activity.reads()) != reads;
-                if activity.is_answering() || (activity.has_tunnels() && has_read) {
+                if activity.is_answering() {
                     (idle_since, parked) = (None, None);
                     continue;
                 }
                 let since = *idle_since.get_or_insert_with(Instant::now);
-                if parked.is_none() && !activity.has_tunnels() {
+                if parked.is_none() {
                     parked = Some(port.slots.park());
                 }
                 if since.elapsed() >= IDLE {
@@ -410,17 +418,12 @@ impl Service<Request<Incoming>> for Handler {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = self.activity.request();
-        let is_connect = *request.method() == Method::CONNECT;
+        let is_shared = request.version() == Version::HTTP_2;
         request.extensions_mut().insert(ClientAddress(self.client));
         let mut router = self.router.clone();
         let answer = tower_service::Service::call(&mut router, request.map(Body::new));
-        let activity = Arc::clone(&self.activity);
         Box::pin(async move {
-            let answer = answer.await?;
-            if is_connect && answer.status().is_success() {
-                activity.set_tunnels();
-            }
-            Ok(answer.map(|body| AnswerBody::new(body, answering)))
+            Ok(answer.await?.map(|body| AnswerBody::new(body, answering, is_shared)))
         })
     }
 }

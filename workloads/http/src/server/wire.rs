@@ -25,7 +25,7 @@ use super::metrics::ServerMetrics;
 use super::slots::Slot;
 
 /// Longest time that a client may take nothing of what is written to it.
-const STALL: Duration = Duration::from_mins(1);
+pub(super) const STALL: Duration = Duration::from_mins(1);
 
 /// A connection's bytes.
 pub(super) struct Wire {

@@ -130,8 +130,12 @@ async fn some_paths_are_open_even_if_everything_is_closed() {
     put(folder.path(), "multivac-users", "users", &bcrypt_users());
     let served = Served::with(&basic_exposure("/"), folder).await;
     assert_eq!(served.get("/metrics", &[]).await.body, "metrics");
+    assert_eq!(served.request("HEAD", "/metrics", &[]).await.status, 200);
     for path in ["/", "/who", "/metrics/", "/metrics/x", "/nowhere"] {
         assert_eq!(served.get(path, &[]).await.status, 401, "{path}");
+    }
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        assert_eq!(served.request(method, "/metrics", &[]).await.status, 401, "{method}");
     }
 }
 
@@ -157,11 +161,13 @@ async fn whoever_guesses_waits_and_those_who_are_known_do_not() {
         let guess = user("bob", &number.to_string());
         assert_eq!(served.get("/multivac", &[&guess]).await.status, 401);
     }
-    let refused = served.get("/multivac", &[&user("alice", "correct horse")]).await;
+    let refused = served.get("/multivac", &[&user("bob", "10")]).await;
     assert_eq!(refused.status, 429);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=3).contains(&wait), "{wait}");
     assert_eq!(served.get("/multivac", &[&known]).await.status, 200);
+    // Another user at the same address, maybe of the same proxy, is heard.
+    assert_eq!(served.get("/multivac", &[&user("alice", "correct horse")]).await.status, 200);
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn a_connection_serves_one_request_after_the_other() {
 async fn requests_that_are_sent_ahead_are_answered_in_order() {
     let served = Served::new(&ExposurePlan::default()).await;
     let mut connection = served.connect().await;
-    let one = "GET /who HTTP/1.1\r\nHost: a\r\n\r\n";
+    let one = "GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n";
     connection.write_all(one.repeat(3).as_bytes()).await.unwrap();
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -50,7 +50,7 @@ async fn requests_that_are_sent_ahead_are_answered_in_order() {
 async fn headers_that_come_too_slowly_end_their_connection_alone() {
     let served = Served::new(&ExposurePlan::default()).await;
     let mut slow = served.connect().await;
-    slow.write_all(b"GET /who HTTP/1.1\r\nHost: a\r\n").await.unwrap();
+    slow.write_all(b"GET /who HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
     let begin = tokio::time::Instant::now();
     let dripping = async {
         // A header a second is not enough.
@@ -109,7 +109,7 @@ async fn at_the_limit_the_connection_that_is_idle_for_longest_goes() {
     let mut second = served.connect().await;
     served.metric_becomes("millrace_http_open_connections", 2.0).await;
     let mut busy = served.connect().await;
-    busy.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     served.metric_becomes("millrace_http_open_connections", 3.0).await;
 
     assert_eq!(served.get("/who", &[]).await.status, 200);
@@ -123,7 +123,9 @@ async fn where_no_connection_is_idle_a_new_one_waits() {
     let exposure = ExposurePlan { max_connections: 1, ..ExposurePlan::default() };
     let served = Served::new(&exposure).await;
     let mut busy = served.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     served.metric_becomes("millrace_http_open_connections", 1.0).await;
     let (waiting, slow) = tokio::join!(served.get("/who", &[]), read(&mut busy));
     assert_eq!((waiting.status, slow.body.as_str()), (200, "slow"));
@@ -135,7 +137,7 @@ async fn stopping_ends_idle_connections_at_once_and_waits_for_answers() {
     let (mut idle, mut busy) = (served.connect().await, served.connect().await);
     // Once it is told to go on, the request is being answered.
     let head =
-        b"POST /length HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+        b"POST /length HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
     busy.write_all(head).await.unwrap();
     assert_eq!(read(&mut busy).await.status, 100);
     served.shutdown.cancel();
@@ -151,7 +153,7 @@ async fn stopping_ends_idle_connections_at_once_and_waits_for_answers() {
 async fn stopping_does_not_wait_for_answers_without_end() {
     let served = Served::new(&ExposurePlan::default()).await;
     let mut busy = served.connect().await;
-    busy.write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    busy.write_all(b"GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     served.metric_becomes("millrace_http_open_connections", 1.0).await;
     let begin = tokio::time::Instant::now();
     served.shutdown.cancel();
@@ -182,4 +184,25 @@ async fn http_2_is_spoken_with_those_who_begin_with_it() {
     served.shutdown.cancel();
     served.server.await.unwrap().unwrap();
     let _ = driving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_of_an_answer_over_http_2_loses_the_connection_after_a_minute() {
+    let served = Served::new(&ExposurePlan::default()).await;
+    let io = TokioIo::new(served.connect().await);
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(io)
+        .await
+        .unwrap();
+    let driving = tokio::spawn(connection);
+    let request = Request::get("http://localhost/client").body(Body::empty()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let begin = tokio::time::Instant::now();
+    let _ = driving.await.unwrap();
+    let taken = begin.elapsed().as_secs();
+    assert!((59..=62).contains(&taken), "{taken}");
+    assert!((served.metric("millrace_http_timeouts_total") - 1.0).abs() < f64::EPSILON);
+    drop(answer);
 }

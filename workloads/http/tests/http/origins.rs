@@ -56,3 +56,14 @@ async fn devices_and_the_servers_own_pages_pass() {
     assert_eq!(served.request("POST", "/who", &own).await.status, 200);
     assert_eq!(served.get("/who", &[]).await.header("x-content-type-options"), Some("nosniff"));
 }
+
+#[tokio::test]
+async fn a_foreign_name_that_leads_to_this_machine_reads_nothing() {
+    let served = served().await;
+    for host in ["Host: localhost:8080", "Host: 127.0.0.1:8080", "Host: app.example"] {
+        assert_eq!(served.get("/who", &[host]).await.status, 200, "{host}");
+    }
+    let refused = served.get("/who", &["Host: rebound.example:8080"]).await;
+    assert_eq!((refused.status, refused.body.contains("nobody")), (403, false));
+    assert_eq!(served.get("http://rebound.example/who", &[]).await.status, 403);
+}

@@ -85,8 +85,7 @@ pub fn routes(
                 (&http.path, method, service)
             }
             IngestSource::WebSocket(websocket) => {
-                // HTTP/2 opens WebSockets by CONNECT.
-                let method = MethodFilter::GET.or(MethodFilter::CONNECT);
+                let method = MethodFilter::GET;
                 let usual = StatusCode::SWITCHING_PROTOCOLS;
                 let metrics = metrics.route(&ingest.name, usual.as_u16());
                 let entry = WebSocketEntry::new(

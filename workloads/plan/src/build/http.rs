@@ -14,27 +14,11 @@ use crate::model::Identity;
 use crate::model::RequestHeader;
 use crate::model::ResponsePlan;
 use crate::model::WebSocketIngest;
+use crate::own_paths;
 use crate::program::Place;
 use crate::program::RequestShape;
 
-/// Paths that every pipeline answers itself; nothing may be declared at or below them.
-const RESERVED: [&str; 13] = [
-    "/livez",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/openapi",
-    "/dashboard",
-    "/_millrace",
-    "/api/v1/pipeline",
-    "/api/v1/status",
-    "/api/v1/events",
-    "/api/v1/streams",
-    "/api/v1/tables",
-    "/api/v1/dead-letters",
-];
-
-/// Those of them that are open to all, whatever `exposure.auth` says.
+/// Paths of every pipeline that are open to all to read, whatever `exposure.auth` says.
 const OPEN: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
 
 /// Statuses whose answers have no body.
@@ -42,7 +26,12 @@ const WITHOUT_BODY: [i32; 3] = [204, 205, 304];
 
 /// A way in over HTTP.
 pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) -> HttpIngest {
-    let path = path(&format!("{at}.path"), &spec.path, checks);
+    let method = match spec.method {
+        api::HttpMethodSpec::Post => HttpMethod::Post,
+        api::HttpMethodSpec::Put => HttpMethod::Put,
+        api::HttpMethodSpec::Patch => HttpMethod::Patch,
+    };
+    let path = path(&format!("{at}.path"), &spec.path, method.name(), checks);
     let headers = headers(at, &spec.headers, checks);
     let shape = shape(&path, &headers);
     let mut accept = Vec::new();
@@ -82,11 +71,7 @@ pub(super) fn http(at: &str, spec: &api::HttpIngestSpec, checks: &mut Checks) ->
         response(&at, respond, Place::Response, &shape, checks)
     });
     HttpIngest {
-        method: match spec.method {
-            api::HttpMethodSpec::Post => HttpMethod::Post,
-            api::HttpMethodSpec::Put => HttpMethod::Put,
-            api::HttpMethodSpec::Patch => HttpMethod::Patch,
-        },
+        method,
         path,
         accept,
         headers,
@@ -107,7 +92,7 @@ pub(super) fn websocket(
     checks: &mut Checks,
 ) -> WebSocketIngest {
     WebSocketIngest {
-        path: path(&format!("{at}.path"), &spec.path, checks),
+        path: path(&format!("{at}.path"), &spec.path, "GET", checks),
         headers: headers(at, &spec.headers, checks),
         limits: limits(&format!("{at}.limits"), &spec.limits, checks),
         identity: identity(spec.identity),
@@ -124,8 +109,8 @@ pub(super) fn shape(path: &HttpPath, headers: &[RequestHeader]) -> RequestShape 
     }
 }
 
-/// A path with its parameters.
-pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
+/// A path with its parameters, for requests of this method.
+pub(super) fn path(at: &str, text: &str, method: &str, checks: &mut Checks) -> HttpPath {
     let mut parameters: Vec<String> = Vec::new();
     for segment in text.split('/') {
         let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
@@ -140,24 +125,26 @@ pub(super) fn path(at: &str, text: &str, checks: &mut Checks) -> HttpPath {
         }
         parameters.push(name.to_owned());
     }
-    if let Some(reserved) = RESERVED.iter().find(|reserved| is_below(text, reserved)) {
+    let mut reserved = own_paths::RESERVED.into_iter();
+    if let Some(reserved) = reserved.find(|reserved| own_paths::is_below(text, reserved)) {
         checks.error_with_hint(
             at,
             format!("`{reserved}` is answered by every pipeline itself"),
             "write another path",
         );
+    } else if let Some(taken) = own_paths::taken_by(text, method) {
+        checks.error_with_hint(
+            at,
+            format!("takes `{method} {taken}` by a parameter, which every pipeline answers itself"),
+            "begin the path with a name, such as `/devices`",
+        );
     }
     HttpPath { text: text.to_owned(), parameters }
 }
 
-/// Whether a path is another one or below it.
-fn is_below(path: &str, other: &str) -> bool {
-    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// The path that is open to all whatever the resource says, if this is such a one.
 pub(super) fn always_open(path: &str) -> Option<&'static str> {
-    OPEN.into_iter().find(|open| is_below(path, open))
+    OPEN.into_iter().find(|open| own_paths::is_below(path, open))
 }
 
 fn headers(at: &str, specs: &[api::RequestHeaderSpec], checks: &mut Checks) -> Vec<RequestHeader> {

@@ -32,7 +32,7 @@ pub(super) fn routes(
     let mut routes = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
         let at = format!("spec.query.routes[{index}]");
-        let path = http::path(&format!("{at}.path"), &spec.path, checks);
+        let path = http::path(&format!("{at}.path"), &spec.path, "GET", checks);
         let Some(answer) = answer(&at, spec, &path, &tables, checks) else { continue };
         let shape = http::shape(&path, &[]);
         let respond = spec.respond.as_ref().map(|respond| {

@@ -51,6 +51,26 @@ pub(crate) const REACH_CASES: &[Case] = &[
         ],
     ),
     (
+        "parameters_that_take_a_path_of_every_pipeline",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      http: {path: \"/api/{version}/{what}\"}\n",
+        )],
+        &[
+            "spec.ingest[0].http.path: takes `POST /api/v1/rebuilds` by a parameter, which every pipeline answers itself; begin the path with a name, such as `/devices`",
+        ],
+    ),
+    (
+        "a_websocket_that_takes_paths_of_every_pipeline",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      websocket: {path: \"/{device}\"}\n",
+        )],
+        &[
+            "spec.ingest[0].websocket.path: takes `GET /livez` by a parameter, which every pipeline answers itself; begin the path with a name, such as `/devices`",
+        ],
+    ),
+    (
         "a_parameter_that_the_path_does_not_have",
         &[(
             "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
