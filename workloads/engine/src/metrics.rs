@@ -1,5 +1,6 @@
 //! What the engine counts.
 
+use millrace_observe::DeadLetterCounts;
 use millrace_observe::Observer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -52,7 +53,8 @@ pub(crate) struct Metrics {
     pub(crate) watermark_raised: Family<StageLabels, Counter>,
     pub(crate) buffered: Family<TaskLabels, Gauge>,
     pub(crate) outputs: Family<StageLabels, Counter>,
-    pub(crate) dead_letters: Family<StageLabels, Counter>,
+    pub(crate) dead_letters: DeadLetterCounts,
+    pub(crate) read_bytes: Family<InputLabels, Counter>,
     pub(crate) passed_over: Family<PassedOverLabels, Counter>,
     pub(crate) state_entries: Family<ProcessorLabels, Gauge>,
     pub(crate) commit_seconds: Histogram,
@@ -72,7 +74,8 @@ impl Metrics {
             watermark_raised: Family::default(),
             buffered: Family::default(),
             outputs: Family::default(),
-            dead_letters: Family::default(),
+            dead_letters: observer.dead_letters().clone(),
+            read_bytes: Family::default(),
             passed_over: Family::default(),
             state_entries: Family::default(),
             // 0.25 ms to about 8 s.
@@ -88,6 +91,11 @@ impl Metrics {
             observer.register(name, help, family.clone());
         };
         register("task_records_read", "Records read by tasks", &metrics.records_read);
+        register(
+            "task_read_bytes",
+            "Bytes of the values of records read by tasks",
+            &metrics.read_bytes,
+        );
         register(
             "task_records_late",
             "Records below the watermark of their partition",
@@ -118,11 +126,6 @@ impl Metrics {
             "task_output_bytes",
             "Bytes of the values that tasks wrote, dead letters included",
             metrics.output_bytes.clone(),
-        );
-        observer.register(
-            "task_dead_letters",
-            "Events refused by tasks",
-            metrics.dead_letters.clone(),
         );
         observer.register(
             "processor_events_passed_over",

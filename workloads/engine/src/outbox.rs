@@ -62,18 +62,18 @@ impl Outbox {
         }
     }
 
-    /// Adds the dead letter of a record that did not reach the operators.
+    /// Adds the dead letter of a record that did not reach the operators; returns its stage.
     pub(crate) fn refuse_record(
         &mut self,
         stream: &StreamName,
         reason: String,
         record: Record,
         origin: &Origin,
-    ) {
+    ) -> String {
         let stage = format!("stream/{stream}");
         let letter = DeadLetter {
             id: EventId::of_dead_letter(&stage, record.id.as_bytes(), &record.value),
-            stage,
+            stage: stage.clone(),
             reason,
             context: String::new(),
             source: Some(origin.position()),
@@ -83,6 +83,7 @@ impl Outbox {
             original: record.value,
         };
         self.append(StreamName::dead_letters(), letter.into_record());
+        stage
     }
 
     fn append(&mut self, stream: StreamName, record: Record) {

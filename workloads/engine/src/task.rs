@@ -11,6 +11,7 @@ use millrace_core::Offset;
 use millrace_core::Record;
 use millrace_core::Value;
 use millrace_core::time::rfc3339;
+use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::ReadLimit;
 use millrace_log::TaskClaim;
@@ -171,7 +172,12 @@ impl Task {
             )?;
         self.uncommitted += batch.entries.len() as u64;
         self.uncommitted_since.get_or_insert_with(Instant::now);
-        self.metrics.read(index, batch.entries.len());
+        let bytes = batch.entries.iter().map(|(_, entry)| match entry {
+            Entry::Record(record) => record.value.len(),
+            Entry::Mark(_) => 0,
+        });
+        let bytes = bytes.sum();
+        self.metrics.read(index, batch.entries.len(), bytes);
         for (offset, entry) in batch.entries {
             let input = &mut self.sources[index].input;
             match input.take(offset, entry, self.released_to, self.raised_to) {
@@ -234,7 +240,8 @@ impl Task {
             rfc3339(input.watermark().max(self.raised_to)),
         );
         let origin = input.origin(offset, &record);
-        self.outbox.refuse_record(&input.stream, reason, record, &origin);
+        let stage = self.outbox.refuse_record(&input.stream, reason, record, &origin);
+        self.metrics.refused(&stage);
     }
 
     /// Processes everything below the watermark, one event time after the other: first the timers
@@ -284,7 +291,8 @@ impl Task {
                 }
                 Err(error) => {
                     let reason = format!("the event is not JSON: {error}");
-                    self.outbox.refuse_record(&input.stream, reason, record, &origin);
+                    let stage = self.outbox.refuse_record(&input.stream, reason, record, &origin);
+                    self.metrics.refused(&stage);
                 }
             }
         }

@@ -33,7 +33,6 @@ pub(crate) struct TaskMetrics {
     buffered: Gauge,
     outputs: Counter,
     output_bytes: Counter,
-    dead_letters: Counter,
     latency: Histogram,
     /// When what the next commit's outputs come from was ingested.
     ingested: Vec<i64>,
@@ -42,6 +41,7 @@ pub(crate) struct TaskMetrics {
 #[derive(Debug)]
 struct InputCounters {
     read: Counter,
+    bytes: Counter,
     late: Counter,
     duplicate: Counter,
     removed: Counter,
@@ -58,6 +58,7 @@ impl TaskMetrics {
                 let labels = InputLabels { stage: stage.to_owned(), stream: stream.clone() };
                 InputCounters {
                     read: metrics.records_read.get_or_create_owned(&labels),
+                    bytes: metrics.read_bytes.get_or_create_owned(&labels),
                     late: metrics.records_late.get_or_create_owned(&labels),
                     duplicate: metrics.records_duplicate.get_or_create_owned(&labels),
                     removed: metrics.entries_removed.get_or_create_owned(&labels),
@@ -73,13 +74,18 @@ impl TaskMetrics {
             output_bytes: metrics.output_bytes.get_or_create_owned(&stage_labels),
             latency: metrics.latency.get_or_create_owned(&stage_labels),
             ingested: Vec::with_capacity(LATENCIES),
-            dead_letters: metrics.dead_letters.get_or_create_owned(&stage_labels),
             metrics,
         }
     }
 
-    pub(crate) fn read(&self, input: usize, records: usize) {
+    pub(crate) fn read(&self, input: usize, records: usize, bytes: usize) {
         self.inputs[input].read.inc_by(records as u64);
+        self.inputs[input].bytes.inc_by(bytes as u64);
+    }
+
+    /// Counts the dead letter of a record that did not reach the operators.
+    pub(crate) fn refused(&self, stage: &str) {
+        self.metrics.dead_letters.of(stage).inc();
     }
 
     pub(crate) fn late(&self, input: usize) {
@@ -118,7 +124,9 @@ impl TaskMetrics {
         self.ingested.clear();
         let looked_at = made.outputs.iter().step_by(step);
         self.ingested.extend(looked_at.map(|(_, record)| record.ingest_time));
-        self.dead_letters.inc_by(made.dead_letters.len() as u64);
+        for letter in &made.dead_letters {
+            self.metrics.dead_letters.of(&letter.stage).inc();
+        }
         for ((operator, reason), number) in &made.counts {
             let reason = match reason {
                 Counted::Filtered => "filtered",

@@ -4,8 +4,10 @@
 //! `/metrics` and `millrace status` read them. Nothing here decides anything.
 
 mod component;
+mod dead_letters;
 mod observer;
 pub mod trace;
 
 pub use component::*;
+pub use dead_letters::*;
 pub use observer::*;

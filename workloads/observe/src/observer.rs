@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::Component;
 use crate::ComponentId;
 use crate::ComponentKind;
+use crate::DeadLetterCounts;
 use crate::State;
 use crate::trace::Tracer;
 
@@ -25,16 +26,24 @@ pub struct Observer {
     components: Mutex<BTreeMap<ComponentId, Arc<Component>>>,
     shared: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
     tracer: OnceLock<Tracer>,
+    dead_letters: DeadLetterCounts,
 }
 
 impl Default for Observer {
     fn default() -> Self {
-        Self {
+        let observer = Self {
             registry: Mutex::new(Registry::with_prefix("millrace")),
             components: Mutex::default(),
             shared: Mutex::default(),
             tracer: OnceLock::new(),
-        }
+            dead_letters: DeadLetterCounts::default(),
+        };
+        observer.register(
+            "dead_letters",
+            "Dead letters, by the stage that refused an event",
+            observer.dead_letters.family(),
+        );
+        observer
     }
 }
 
@@ -98,6 +107,12 @@ impl Observer {
             Some(kept) => kept.clone(),
             None => unreachable!("what is kept under a type is of that type"),
         }
+    }
+
+    /// Counts dead letters of all parts.
+    #[must_use]
+    pub const fn dead_letters(&self) -> &DeadLetterCounts {
+        &self.dead_letters
     }
 
     /// Has parts that start from now on record traces. The first tracer stays.

@@ -147,6 +147,7 @@ impl Reader {
             return Ok(());
         }
         let count = messages.len() as u64;
+        let bytes = messages.iter().map(|message| message.body.len() as u64).sum();
         let start = SystemTime::now();
         let result = self.publisher.publish(std::mem::take(messages)).await;
         let error = result.as_ref().err().map(|error| with_causes(error));
@@ -156,6 +157,7 @@ impl Reader {
             self.metrics.retried.inc_by(count);
         } else {
             self.metrics.sent.inc_by(count);
+            self.metrics.bytes.inc_by(bytes);
         }
         Ok(result?)
     }
@@ -170,6 +172,7 @@ impl Reader {
         let append = dead_letter(&self.name, position, record, error.to_string());
         self.log.append(vec![append]).await.map_err(StepError::DeadLetter)?;
         self.metrics.refused.inc();
+        self.metrics.letters.inc();
         Ok(())
     }
 

@@ -34,6 +34,7 @@ fn index(pages: &[Page]) -> String {
         let about = lines.next().unwrap_or_default();
         text += &format!("| [{title}]({file}) | {} |\n", first_sentence(about));
     }
+    text += "| [Metrics](metrics.md) | What `/metrics` says; written by hand. |\n";
     text
 }
 

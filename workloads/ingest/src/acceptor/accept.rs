@@ -91,6 +91,8 @@ pub(crate) struct Prepared<'a> {
     /// The entry to append; none where the mapping said `abort`.
     entry: Option<Append>,
     outcome: Outcome,
+    /// Whether the entry is a dead letter.
+    is_letter: bool,
     metrics: &'a RouteMetrics,
 }
 
@@ -113,12 +115,14 @@ impl Acceptor {
                 let stream = plan.stream(&ingest.to)?;
                 let StreamOrigin::Ingested(ingested) = &stream.origin else { return None };
                 let ingested = Arc::new(ingested.clone());
-                let counters = metrics.route(&ingest.name, Protocol::of(&ingest.source));
+                let stage = format!("ingest/{}", ingest.name);
+                let protocol = Protocol::of(&ingest.source);
+                let counters = metrics.route(&ingest.name, &stage, protocol);
                 Some(Arc::new(Route::new(ingest, ingested, stream.partitions, counters)))
             })
             .collect();
         let by_name = routes.iter().map(|r| (r.name().to_owned(), Arc::clone(r))).collect();
-        let unrouted = metrics.route("", Protocol::Mqtt);
+        let unrouted = metrics.route("", UNROUTED_STAGE, Protocol::Mqtt);
         Self { shared: Arc::new(Shared { routes, by_name, log, metrics, unrouted }) }
     }
 
@@ -222,6 +226,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn stored(route: &'a Route, partition: Partition, record: Record) -> Self {
         Self {
             outcome: Outcome::Stored(record.id),
+            is_letter: false,
             metrics: &route.metrics,
             entry: Some(record_entry(route, partition, record)),
         }
@@ -229,13 +234,14 @@ impl<'a> Prepared<'a> {
 
     /// What leaves nothing in the log.
     pub(super) const fn without_entry(route: &'a Route, outcome: Outcome) -> Self {
-        Self { entry: None, outcome, metrics: &route.metrics }
+        Self { entry: None, outcome, is_letter: false, metrics: &route.metrics }
     }
 
     /// A dead letter of a route.
     pub(super) fn dead_letter(route: &'a Route, kind: RefusalKind, letter: DeadLetter) -> Self {
         Self {
             outcome: Outcome::Invalid(kind, letter.reason.clone()),
+            is_letter: true,
             metrics: &route.metrics,
             entry: Some(dead_letter_entry(letter)),
         }
@@ -258,6 +264,7 @@ impl<'a> Prepared<'a> {
             }
             Outcome::Invalid(kind, reason) => {
                 self.metrics.refused(kind);
+                self.metrics.letters.inc_by(u64::from(self.is_letter));
                 Err(Refused::Invalid { kind, reason, offset })
             }
         }
@@ -285,6 +292,7 @@ fn refused<'a>(
     Prepared {
         entry: Some(dead_letter_entry(letter)),
         outcome: Outcome::Invalid(refusal.kind(), reason),
+        is_letter: true,
         metrics,
     }
 }

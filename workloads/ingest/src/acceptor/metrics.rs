@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millrace_observe::DeadLetterCounts;
 use millrace_observe::Observer;
 use millrace_plan::model::IngestSource;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     mqtt: Received,
     http: Received,
     pub(crate) append_seconds: Histogram,
+    letters: DeadLetterCounts,
 }
 
 /// What came in by one protocol.
@@ -64,6 +66,8 @@ pub(crate) struct RouteMetrics {
     pub(crate) stored: Counter,
     pub(crate) dropped: Counter,
     pub(crate) unavailable: Counter,
+    /// Dead letters that were kept.
+    pub(crate) letters: Counter,
 }
 
 impl Metrics {
@@ -71,6 +75,7 @@ impl Metrics {
         let metrics = Self {
             mqtt: Received::default(),
             http: Received::default(),
+            letters: observer.dead_letters().clone(),
             // 0.1 ms to 1.6 s: an fsync takes about 0.4 ms, a stalled disk seconds.
             append_seconds: Histogram::new([
                 0.000_1, 0.000_4, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.4, 1.6,
@@ -104,7 +109,7 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn route(&self, name: &str, protocol: Protocol) -> RouteMetrics {
+    pub(crate) fn route(&self, name: &str, stage: &str, protocol: Protocol) -> RouteMetrics {
         let received = match protocol {
             Protocol::Mqtt => &self.mqtt,
             Protocol::Http => &self.http,
@@ -120,6 +125,7 @@ impl Metrics {
             stored: result("stored"),
             dropped: result("dropped"),
             unavailable: result("unavailable"),
+            letters: self.letters.of(stage),
         }
     }
 }

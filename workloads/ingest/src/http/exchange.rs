@@ -278,6 +278,7 @@ impl HttpEntry {
                     let letter =
                         self.route.letter(request.head, original, json, id, reasons(&refusals));
                     self.append(request, vec![dead_letter_entry(letter)]).await?;
+                    counters.letters.inc();
                 }
                 self.count_refused(&refusals);
                 Err(answer::refused(&self.route, &refusals, self.invalid))
@@ -335,10 +336,11 @@ impl HttpEntry {
         if nothing {
             entries.clear();
         }
-        let stored = entries.len() as u64;
+        let (stored, kept) = (entries.len() as u64, letters.len() as u64);
         entries.append(&mut letters);
         if !entries.is_empty() {
             self.append(request, entries).await?;
+            self.route.metrics.letters.inc_by(kept);
         }
         if !nothing {
             let counters = &self.route.metrics;

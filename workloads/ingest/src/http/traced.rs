@@ -1,5 +1,6 @@
 //! Spans of requests that are traced.
 
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use millrace_core::Offset;
@@ -19,8 +20,6 @@ use millrace_plan::model::HttpIngest;
 pub(super) struct Tracing {
     tracer: Option<Tracer>,
     way_in: String,
-    /// What a request's span is called: its method and the declared path.
-    name: String,
     method: &'static str,
     path: String,
     correlated: bool,
@@ -35,7 +34,6 @@ impl Tracing {
         Self {
             tracer: observer.tracer().cloned(),
             way_in: way_in.to_owned(),
-            name: format!("{method} {path}"),
             method,
             path,
             correlated: plan.headers.iter().any(|header| header.carry && is_id(&header.name)),
@@ -45,22 +43,17 @@ impl Tracing {
 
     /// Whether a request is traced.
     pub(super) fn begin(&self, parts: &Parts) -> Option<TracedRequest> {
-        let header = || parts.headers.get(TRACEPARENT).map(|value| value.as_bytes());
+        let header = || parts.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
         self.tracer.as_ref().and_then(|tracer| tracer.begin(header()))
     }
 
     /// Records a request that has been answered.
     pub(super) fn answered(&self, request: TracedRequest, parts: &Parts, status: StatusCode) {
         let Some(tracer) = &self.tracer else { return };
-        let TracedRequest { context, caller, start } = request;
-        let mut span = Span::ended(context, caller, self.name.clone(), SpanKind::Server, start)
-            .with("http.request.method", self.method)
-            .with("http.route", self.path.clone())
+        let mut span = request
+            .answered(self.method, &self.path, status.as_u16())
             .with("url.path", parts.uri.path().to_owned())
-            .with("http.response.status_code", i64::from(status.as_u16()))
-            .with("millrace.route", self.way_in.clone())
-            .with_error(status.is_server_error().then(|| status.to_string()));
-        span.remote_parent = caller.is_some();
+            .with("millrace.route", self.way_in.clone());
         let id = parts.headers.get(CORRELATION_ID).filter(|_| self.correlated);
         if let Some(id) = id.and_then(|id| id.to_str().ok()) {
             span = span.with("millrace.correlation_id", id.to_owned());

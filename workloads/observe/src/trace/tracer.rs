@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::Observer;
 use crate::trace::Span;
+use crate::trace::SpanKind;
 use crate::trace::TraceParent;
 
 /// So many spans wait for their export; more are counted and dropped.
@@ -67,11 +68,10 @@ impl Tracer {
     pub fn begin(&self, traceparent: Option<&[u8]>) -> Option<TracedRequest> {
         let (context, caller) = match traceparent.and_then(TraceParent::parse) {
             Some(caller) if caller.sampled => (caller.child(), Some(caller.span)),
-            Some(_) => return None,
             None if self.share > 0.0 && rand::random::<f64>() < self.share => {
                 (TraceParent::new(), None)
             }
-            None => return None,
+            Some(_) | None => return None,
         };
         Some(TracedRequest { context, caller, start: SystemTime::now() })
     }
@@ -100,6 +100,21 @@ impl Tracer {
     }
 }
 
+impl TracedRequest {
+    /// Its span, once it is answered; `route` is the declared path.
+    #[must_use]
+    pub fn answered(&self, method: &str, route: &str, status: u16) -> Span {
+        let name = format!("{method} {route}");
+        let mut span = Span::ended(self.context, self.caller, name, SpanKind::Server, self.start)
+            .with("http.request.method", method.to_owned())
+            .with("http.route", route.to_owned())
+            .with("http.response.status_code", i32::from(status))
+            .with_error((status >= 500).then(|| format!("answered by {status}")));
+        span.remote_parent = self.caller.is_some();
+        span
+    }
+}
+
 impl FromStr for SampleShare {
     type Err = SampleShareError;
 
@@ -112,7 +127,6 @@ impl FromStr for SampleShare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::SpanKind;
 
     fn tracer(share: &str) -> (Tracer, mpsc::Receiver<Span>) {
         Tracer::new(share.parse().unwrap(), &Observer::default())

@@ -81,7 +81,7 @@ impl Delivery {
             };
             match outcome {
                 Outcome::Delivered => {
-                    self.metrics.sent.inc();
+                    self.metrics.delivered(&record, request.body.len());
                     self.component.set(State::Running);
                     return;
                 }
@@ -112,6 +112,7 @@ impl Delivery {
             tokio::time::sleep(pauses.next_wait()).await;
         }
         self.metrics.refused.inc();
+        self.metrics.letters.inc();
         self.component.set(State::Running);
     }
 

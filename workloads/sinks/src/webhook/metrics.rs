@@ -1,11 +1,18 @@
 //! Metrics of webhook sinks.
 
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use millrace_core::Record;
+use millrace_observe::DeadLetterCounts;
 use millrace_observe::Observer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::exponential_buckets;
 
 /// Upper ends of the buckets of an attempt's duration, in seconds.
 const SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
@@ -27,6 +34,9 @@ pub(crate) struct Metrics {
     events: Family<ResultLabels, Counter>,
     seconds: Family<SinkLabels, Histogram, fn() -> Histogram>,
     waiting: Family<SinkLabels, Gauge>,
+    letters: DeadLetterCounts,
+    bytes: Family<SinkLabels, Counter>,
+    latency: Family<SinkLabels, Histogram, fn() -> Histogram>,
 }
 
 /// Metrics of one webhook sink.
@@ -36,8 +46,14 @@ pub(crate) struct WebhookMetrics {
     pub(crate) sent: Counter,
     /// Left out by a program.
     pub(crate) skipped: Counter,
-    /// Dead letters.
+    /// Refused by the receiver, or not delivered by the last attempt.
     pub(crate) refused: Counter,
+    /// Dead letters of the sink.
+    pub(crate) letters: Counter,
+    /// Bytes of bodies that were delivered.
+    pub(crate) bytes: Counter,
+    /// Seconds from the ingest of an event to its delivery.
+    pub(crate) latency: Histogram,
     /// Attempts that failed and are made again.
     pub(crate) retried: Counter,
     /// Duration of attempts, in seconds.
@@ -52,6 +68,12 @@ impl Metrics {
             events: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             waiting: Family::default(),
+            letters: observer.dead_letters().clone(),
+            bytes: Family::default(),
+            // 1 ms to about 9 hours: there may be many attempts.
+            latency: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 4.0, 13))
+            }),
         };
         observer.register(
             "webhook_events",
@@ -69,6 +91,16 @@ impl Metrics {
             "Events that a webhook sink has read and not yet delivered",
             metrics.waiting.clone(),
         );
+        observer.register(
+            "webhook_sent_bytes",
+            "Bytes of the bodies that a webhook sink delivered",
+            metrics.bytes.clone(),
+        );
+        observer.register(
+            "webhook_latency_seconds",
+            "Time from the ingest of an event to its delivery",
+            metrics.latency.clone(),
+        );
         metrics
     }
 
@@ -82,9 +114,24 @@ impl Metrics {
             sent: result("sent"),
             skipped: result("skipped"),
             refused: result("refused"),
+            letters: self.letters.of(&format!("sink/{sink}")),
+            bytes: self.bytes.get_or_create(&labels).clone(),
+            latency: self.latency.get_or_create(&labels).clone(),
             retried: result("retried"),
             seconds: self.seconds.get_or_create(&labels).clone(),
             waiting: self.waiting.get_or_create(&labels).clone(),
         }
+    }
+}
+
+impl WebhookMetrics {
+    /// Counts a record that was delivered by a body of so many bytes.
+    pub(crate) fn delivered(&self, record: &Record, bytes: usize) {
+        self.sent.inc();
+        self.bytes.inc_by(bytes as u64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ingested = u64::try_from(record.ingest_time).unwrap_or_default();
+        let age = now.saturating_sub(Duration::from_millis(ingested));
+        self.latency.observe(age.as_secs_f64());
     }
 }

@@ -1,5 +1,6 @@
 //! Metrics of table sinks.
 
+use millrace_observe::DeadLetterCounts;
 use millrace_observe::Observer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -18,7 +19,8 @@ pub(super) struct SinkLabels {
 pub(super) struct SinkMetrics {
     pub(super) rows: Family<SinkLabels, Counter>,
     pub(super) commits: Family<SinkLabels, Counter>,
-    pub(super) dead_letters: Family<SinkLabels, Counter>,
+    pub(super) bytes: Family<SinkLabels, Counter>,
+    pub(super) dead_letters: DeadLetterCounts,
     pub(super) waits: Family<SinkLabels, Counter>,
     pub(super) latency: Family<SinkLabels, Histogram, fn() -> Histogram>,
 }
@@ -28,7 +30,8 @@ impl SinkMetrics {
         let metrics = Self {
             rows: Family::default(),
             commits: Family::default(),
-            dead_letters: Family::default(),
+            bytes: Family::default(),
+            dead_letters: observer.dead_letters().clone(),
             waits: Family::default(),
             // 1 ms to about 9 hours: a row may come from a window.
             latency: Family::new_with_constructor(|| {
@@ -42,9 +45,9 @@ impl SinkMetrics {
         );
         observer.register("table_commits", "Transactions of a table sink", metrics.commits.clone());
         observer.register(
-            "table_dead_letters",
-            "Events that were no row of a table sink's table",
-            metrics.dead_letters.clone(),
+            "table_event_bytes",
+            "Bytes of the events whose rows a table sink committed",
+            metrics.bytes.clone(),
         );
         observer.register(
             "table_waits",

@@ -345,6 +345,8 @@ impl PartitionReader {
                     }
                     self.resume();
                     note_latency(&self.latency, part.iter().map(|candidate| &candidate.record));
+                    let bytes = part.iter().map(|one| one.record.value.len() as u64).sum();
+                    self.context.metrics.bytes.get_or_create(&self.labels).inc_by(bytes);
                     self.context.metrics.rows.get_or_create(&self.labels).inc_by(written);
                     self.context.metrics.commits.get_or_create(&self.labels).inc();
                     self.committed = part_next;
@@ -409,7 +411,8 @@ impl PartitionReader {
             match self.context.log.commit_task(&claims.log, commit.clone()).await {
                 Ok(_) => {
                     self.resume();
-                    self.context.metrics.dead_letters.get_or_create(&self.labels).inc_by(count);
+                    let stage = format!("sink/{}", self.sink.name);
+                    self.context.metrics.dead_letters.of(&stage).inc_by(count);
                     return Ok(());
                 }
                 Err(source @ CommitTaskError::Fenced { .. }) => {

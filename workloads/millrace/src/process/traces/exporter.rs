@@ -51,7 +51,7 @@ const LAST_SPANS: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Traces")]
 pub(crate) struct TracesOptions {
-    /// Collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318. Without it
+    /// Collector that takes traces by OTLP over HTTP, such as `http://127.0.0.1:4318`. Without it
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` counts, and without that nothing is traced.
     #[arg(long = "otlp", value_name = "URL")]
     collector: Option<HttpAddress>,
@@ -82,7 +82,7 @@ pub(crate) struct Traces {
 }
 
 struct Exporter {
-    exporter: SpanExporter,
+    sender: SpanExporter,
     scope: InstrumentationScope,
     tracer: Tracer,
     collector: HttpAddress,
@@ -121,7 +121,7 @@ impl Traces {
         observer.trace_by(tracer.clone());
         let stop = CancellationToken::new();
         let running = Exporter {
-            exporter,
+            sender: exporter,
             scope: InstrumentationScope::builder("millrace").build(),
             tracer,
             collector,
@@ -172,7 +172,7 @@ impl Exporter {
         let batch: Vec<_> = spans.map(|span| exported(span, &self.scope)).collect();
         let number = batch.len();
         for attempt in 1..=ATTEMPTS {
-            match self.exporter.export(batch.clone()).await {
+            match self.sender.export(batch.clone()).await {
                 Ok(()) => {
                     self.tracer.count_exported(number);
                     if std::mem::take(&mut self.failing) {
