@@ -8,19 +8,21 @@ use std::sync::atomic::Ordering;
 use axum::extract::MatchedPath;
 use axum::extract::Request;
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use millrace_core::record::header::TRACEPARENT;
 use millrace_observe::Observer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use millrace_http::Problem;
 use crate::state::Shared;
 use crate::state::SharedState;
+use millrace_http::Problem;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -211,9 +213,18 @@ pub(crate) async fn count(
         known @ ("GET" | "HEAD" | "POST") => known.to_owned(),
         _ => "other".to_owned(),
     };
+    // Ways in, which take other methods, record their own spans.
+    let traced = state.observer.tracer().filter(|_| matches!(&*method, "GET" | "HEAD"));
+    let traced = traced.and_then(|tracer| {
+        let header = request.headers().get(TRACEPARENT).map(HeaderValue::as_bytes);
+        Some((tracer, tracer.begin(header)?))
+    });
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let declared = response.extensions().get::<RouteLabel>().map(|label| label.0.as_str());
+    if let (Some((tracer, traced)), Some(route)) = (traced, declared) {
+        tracer.record(traced.answered(&method, route, status));
+    }
     let route = declared
         .or_else(|| matched.as_ref().map(MatchedPath::as_str))
         .unwrap_or("other")
