@@ -47,7 +47,8 @@ pub enum Counted {
     Filtered,
     /// The same or an earlier time than the entity's last, or a value that was there before.
     Duplicate,
-    /// A value that was given up, while it could still come again, to make room for another one.
+    /// A value or a group that was given up, while it could still come again, to make room for
+    /// another one.
     Forgotten,
     /// A window without events, between two with some, that is one too many to be reported.
     SkippedWindow,

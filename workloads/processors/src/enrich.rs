@@ -2,8 +2,9 @@
 //!
 //! The value of a key is the latest event of the other stream in release order. At equal times it
 //! comes first, so that events wait for the end of their time; none waits longer, and none is ever
-//! part of the state.
+//! part of the state. Values that have become too old for any event to come are forgotten.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(crate) struct Enrich {
     /// In milliseconds.
     max_age: Option<i64>,
     values: KeyTable<Latest>,
+    /// Keys by the time of their value, where values become too old.
+    by_time: BTreeSet<(i64, Bytes)>,
     /// Events of the current time.
     waiting: Vec<Event>,
 }
@@ -67,17 +70,47 @@ impl Enrich {
     pub(crate) fn new(settings: EnrichSettings) -> Self {
         let millis = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let max_age = settings.max_age.map(millis);
-        Self { settings, max_age, values: KeyTable::default(), waiting: Vec::new() }
+        Self {
+            settings,
+            max_age,
+            values: KeyTable::default(),
+            by_time: BTreeSet::new(),
+            waiting: Vec::new(),
+        }
     }
 
     fn keep(&mut self, event: &Event) -> Result<(), RefuseEvent> {
+        self.forget_old(event.time);
         let limit = self.settings.max_keys;
         if self.values.get(&event.key).is_none() && self.values.len() >= limit {
             return Err(RefuseEvent::TooMany(limit));
         }
         let value = as_stored(&event.value).map_err(RefuseEvent::Value)?;
+        self.note_time(&event.key, event.time);
         self.values.set(&event.key, Latest { time: event.time, value });
         Ok(())
+    }
+
+    /// Forgets the values that no event can take any more: none comes before this time.
+    fn forget_old(&mut self, now: i64) {
+        let Some(max_age) = self.max_age else { return };
+        let horizon = now.saturating_sub(max_age);
+        while self.by_time.first().is_some_and(|(time, _)| *time < horizon) {
+            if let Some((_, key)) = self.by_time.pop_first() {
+                self.values.remove(&key);
+            }
+        }
+    }
+
+    /// Notes the time of a key's new value, which is not set yet.
+    fn note_time(&mut self, key: &Bytes, time: i64) {
+        if self.max_age.is_none() {
+            return;
+        }
+        if let Some(before) = self.values.get(key).filter(|before| before.time != time) {
+            self.by_time.remove(&(before.time, key.clone()));
+        }
+        self.by_time.insert((time, key.clone()));
     }
 
     /// The value of the event's key, unless it is too old.
@@ -147,7 +180,9 @@ impl Operator for Enrich {
         let Stored { time, json } = decode_value(value)?;
         let value = serde_json::from_str(json)
             .map_err(|_| RestoreError::Inconsistent("a value is no JSON"))?;
-        self.values.restore(Bytes::copy_from_slice(key), Latest { time, value });
+        let key = Bytes::copy_from_slice(key);
+        self.note_time(&key, time);
+        self.values.restore(key, Latest { time, value });
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::Committed;
 use common::Task;
 use common::keyed;
 use millrace_core::Event;
@@ -102,4 +103,27 @@ fn values_of_further_keys_and_events_that_take_no_field_are_refused() {
         ]
     );
     assert_eq!(task.state_entries(), 2);
+}
+
+#[test]
+fn values_that_are_too_old_for_any_event_make_room_for_further_keys() {
+    let mut task = enrich(Missing::Null);
+    let mut state = Committed::new();
+    task.run(&[value("a", 0, "ann"), value("b", 0, "bob"), value("a", 5000, "abe")]);
+    task.commit(&mut state);
+    task.run(&[value("c", 10_000, "cid")]);
+    assert_eq!(task.reasons(), ["there are already values of 2 keys, as many as `maxKeys` allows"]);
+    task.commit(&mut state);
+    let mut task = task.restored(&state);
+    task.run(&[value("c", 10_001, "cid"), ride("a", 15_000), ride("b", 15_000)]);
+    assert_eq!((task.reasons().len(), task.state_entries()), (0, 2));
+    task.commit(&mut state);
+    let mut again = task.restored(&state);
+    again.run(&[value("d", 15_001, "dan"), ride("c", 15_001)]);
+    assert_eq!((again.reasons().len(), again.state_entries()), (0, 2));
+    assert_eq!(
+        task.values(),
+        [json!({"at": 15_000, "owner": {"name": "abe"}}), json!({"at": 15_000, "owner": null})]
+    );
+    assert_eq!(again.values(), [json!({"at": 15_001, "owner": {"name": "cid"}})]);
 }

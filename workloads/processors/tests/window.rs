@@ -235,6 +235,110 @@ fn what_cannot_be_counted_is_refused_and_changes_nothing() {
     );
 }
 
+fn grouped(empty_windows: usize, max_groups: usize) -> WindowSettings {
+    WindowSettings {
+        by: vec![path(".g")],
+        empty_windows,
+        max_groups,
+        ..settings(10, 10, vec![count()])
+    }
+}
+
+/// Group and end of what was reported.
+fn reported(task: &Task) -> Vec<(String, i64)> {
+    let one = |value: Value| {
+        (value["g"].as_str().unwrap().to_owned(), value["timestamp"].as_i64().unwrap())
+    };
+    task.values().into_iter().map(one).collect()
+}
+
+#[test]
+fn without_reports_of_empty_windows_a_group_counts_only_while_it_has_windows() {
+    let events =
+        [at(0, &json!({"g": "a"})), at(10, &json!({"g": "b"})), at(50, &json!({"g": "a"}))];
+    let mut task = Task::new(Operation::Window(grouped(0, 1)));
+    task.follow(&events);
+    assert_eq!((task.reasons(), task.state_entries()), (vec![], 1));
+    task.at(60, &[]);
+    assert_eq!(reported(&task), [("a".into(), 10), ("b".into(), 20), ("a".into(), 60)]);
+    assert_eq!((task.counted.len(), task.state_entries()), (0, 0));
+}
+
+#[test]
+fn a_group_that_is_silent_for_more_windows_than_are_reported_makes_room_for_a_new_one() {
+    let of = |time: i64, group: &str| at(time, &json!({"g": group}));
+    let events = [
+        of(0, "a"),
+        of(10, "b"),
+        // Both groups may still be told of without gaps.
+        of(20, "c"),
+        of(30, "b"),
+        // The group `a` makes room.
+        of(39, "c"),
+        of(40, "b"),
+        // Both have windows or had them a moment ago.
+        of(55, "a"),
+        // The group `c` makes room, which `b` does not need.
+        of(60, "b"),
+        of(61, "a"),
+    ];
+    let task = Task::new(Operation::Window(grouped(1, 2))).drive(&events, never);
+    assert_eq!(
+        reported(&task),
+        [
+            ("a", 10),
+            ("b", 20),
+            // Without events, reported at 30.
+            ("b", 30),
+            ("b", 40),
+            ("c", 40),
+            ("b", 50),
+            // Without events, reported at 60.
+            ("b", 60),
+            ("b", 70),
+            ("a", 70),
+        ]
+        .map(|(group, end)| (group.to_owned(), end))
+    );
+    assert_eq!(task.reasons(), ["there are already 2 groups, as many as `maxGroups` allows"; 2]);
+    assert_eq!(task.counted, [Counted::Forgotten; 2]);
+}
+
+#[test]
+fn of_too_many_groups_the_first_are_reported_however_they_lie_in_tasks() {
+    let settings =
+        WindowSettings { by: vec![path(".g")], max_groups: 2, ..settings(20, 10, vec![count()]) };
+    let of = |time: i64, group: &str| keyed("x", time, &json!({"g": group}));
+    let groups = |task: &Task| -> Vec<String> {
+        let of_report = |value: &Value| {
+            let names = value["counters"].as_array().unwrap().iter();
+            names
+                .map(|entry| format!("{}{}", entry["g"].as_str().unwrap(), entry["count"]))
+                .collect()
+        };
+        task.values().iter().map(of_report).collect()
+    };
+    let layouts = [
+        vec![vec![of(0, "d"), of(11, "a"), of(12, "d")], vec![of(13, "b"), of(14, "c")]],
+        vec![vec![of(13, "b"), of(14, "c")], vec![of(0, "d"), of(11, "a"), of(12, "d")]],
+        vec![vec![of(0, "d"), of(11, "c"), of(12, "d")], vec![of(13, "b"), of(14, "a")]],
+        vec![vec![of(0, "d"), of(13, "b"), of(14, "c")], vec![of(11, "a"), of(12, "d")]],
+    ];
+    for tasks in &layouts {
+        let task = combined(&settings, tasks);
+        assert_eq!(groups(&task), ["d1", "a1d2", "a1d1"]);
+        let reason = "there are already 2 groups, as many as `maxGroups` allows";
+        assert!(task.reasons().iter().all(|found| *found == reason));
+        // What was refused is there to be taken again.
+        let again = Operation::WindowCombine {
+            window: WindowSettings { max_groups: 9, ..settings.clone() },
+            field: "counters".into(),
+        };
+        let rest: Vec<Event> = task.refusals.iter().map(|(event, _)| event.clone()).collect();
+        assert_eq!(groups(&Task::new(again).drive(&rest, never)), ["b1c1", "b1c1"]);
+    }
+}
+
 /// The windows of the report every ten seconds.
 fn cpu() -> WindowSettings {
     let bounds = (0..=10).map(|division| f64::from(division) * 10.0).collect();

@@ -230,6 +230,30 @@ proptest! {
     }
 
     #[test]
+    fn which_groups_make_room_does_not_depend_on_restarts(
+        events in events(),
+        cuts in prop::collection::vec(any::<bool>(), 30),
+        max_groups in 1..6_usize,
+        empty_windows in 0..3_usize,
+    ) {
+        for (size, every, offset) in spans() {
+            let settings = WindowSettings {
+                max_groups,
+                empty_windows,
+                ..settings(span(size, every, offset), &[".g"])
+            };
+            let operation = Operation::Window(settings);
+            let undisturbed = Task::new(operation.clone()).drive(&events, || false);
+            let mut cuts = cuts.iter().cycle();
+            let cut = Task::new(operation).drive(&events, || *cuts.next().unwrap());
+            prop_assert_eq!(content(&cut.outputs), content(&undisturbed.outputs));
+            prop_assert_eq!(&cut.counted, &undisturbed.counted);
+            let refused = |task: &Task| task.refusals.iter().map(|(e, _)| e.id).collect::<Vec<_>>();
+            prop_assert_eq!(refused(&cut), refused(&undisturbed));
+        }
+    }
+
+    #[test]
     fn sessions_say_what_straightforward_code_says(
         events in events(),
         cuts in prop::collection::vec(any::<bool>(), 30),

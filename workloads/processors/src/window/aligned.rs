@@ -24,7 +24,8 @@ use crate::StateChange;
 /// The operator.
 ///
 /// A group's windows are reported at their ends. Windows without events between two with some are
-/// known as such when the group's next event comes, and are reported at its time.
+/// known as such when the group's next event comes, and are reported at its time. A group that was
+/// forgotten in between has none.
 pub(crate) struct AlignedWindow {
     panes: Panes,
     /// How many windows without events are reported in one gap.
@@ -39,8 +40,13 @@ impl AlignedWindow {
         let layout = Layout::of(&settings.compute);
         let empty = Pane::empty(&layout);
         let grouping = Grouping { by: settings.by.clone(), per_key: true };
+        // Where no windows without events are reported, nothing is to be known of what was.
+        let idle = match i64::try_from(settings.empty_windows).unwrap_or(i64::MAX) {
+            0 => Idle::Forgotten,
+            windows => Idle::Remembered { windows },
+        };
         Self {
-            panes: Panes::new(layout, grouping, grid, Idle::Remembered, settings.max_groups),
+            panes: Panes::new(layout, grouping, grid, idle, settings.max_groups),
             empty_windows: settings.empty_windows,
             empty,
             identity: Vec::new(),
@@ -75,6 +81,7 @@ impl Operator for AlignedWindow {
             }
             Err(reason) => out.refuse(event, reason.to_string()),
         }
+        out.count_many(Counted::Forgotten, self.panes.take_forgotten());
     }
 
     fn next_timer(&self) -> Option<i64> {

@@ -1,7 +1,9 @@
 //! The second step of a window over all keys: one report of all groups, made of what each task has.
 //!
 //! All that tasks have of a pane comes at the time of its end, so a window is reported at the end
-//! of that time. Its id follows from the window alone.
+//! of that time. Its id follows from the window alone. Where there are more groups than may be
+//! remembered, those that are known stay and of the new ones the first by identity get the places
+//! that are left: whichever tasks they come from.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +21,8 @@ use super::panes::EnterPane;
 use super::panes::Idle;
 use super::panes::Panes;
 use super::parcel;
+use super::parcel::Group;
+use super::parcel::Parcel;
 use super::parcel::ReadParcel;
 use super::report;
 use crate::Cause;
@@ -46,6 +50,10 @@ pub(crate) struct CombineWindows {
     last_changed: bool,
     /// A timer has come, and the end of its time has not: that is when the report is made.
     waiting: bool,
+    /// The parcels of the current time.
+    parcels: Vec<Event>,
+    /// They have more groups than there are places.
+    full: bool,
 }
 
 /// Key of the state entry that is not one of the panes'.
@@ -64,8 +72,6 @@ enum RefusePartial {
     Time { time: i64, end: i64 },
     #[error(transparent)]
     Enter(#[from] EnterPane),
-    #[error(transparent)]
-    TooMany(#[from] TooManyGroups),
 }
 
 impl CombineWindows {
@@ -80,29 +86,71 @@ impl CombineWindows {
             last: None,
             last_changed: false,
             waiting: false,
+            parcels: Vec::new(),
+            full: false,
         }
     }
 
-    fn take(&mut self, event: &Event) -> Result<(), RefusePartial> {
-        let panes = &mut self.panes;
+    /// Reads a parcel: its pane and its groups.
+    fn read(&self, event: &Event) -> Result<(i64, Vec<Group>), RefusePartial> {
+        let panes = &self.panes;
         let (end, groups) = parcel::read(&event.value, &panes.layout, &panes.grouping)?;
         let pane = panes.grid.pane(end.saturating_sub(1));
         if end != event.time || panes.grid.end(pane) != end {
             return Err(RefusePartial::Time { time: event.time, end });
         }
-        let new: BTreeSet<_> = groups
-            .iter()
-            .filter(|(identity, _)| !panes.contains(identity))
-            .map(|(i, _)| i)
-            .collect();
-        if panes.groups() + new.len() > self.max_groups {
-            return Err(TooManyGroups(self.max_groups).into());
-        }
+        Ok((pane, groups))
+    }
+
+    /// Takes the groups that are known and those that find a place.
+    fn take(&mut self, event: &Event) -> Result<(), RefusePartial> {
+        let (pane, groups) = self.read(event)?;
         for (identity, part) in &groups {
-            let place = panes.enter(pane, identity, event.id)?;
-            panes.merge(place, part);
+            match self.panes.enter(pane, identity, event.id) {
+                Ok(place) => self.panes.merge(place, part),
+                Err(EnterPane::TooMany(_)) => self.full = true,
+                Err(reason) => return Err(reason.into()),
+            }
         }
+        self.parcels.push(event.clone());
         Ok(())
+    }
+
+    /// Gives places to the new groups of all parcels in the order of their identities, and refuses
+    /// what the others have.
+    fn share_places(&mut self, parcels: &[Event], out: &mut Emitter<'_>) {
+        self.panes.forget_new();
+        let places = self.max_groups.saturating_sub(self.panes.groups());
+        let mut new = BTreeSet::new();
+        for event in parcels {
+            let Ok((_, groups)) = self.read(event) else { continue };
+            for (identity, _) in groups {
+                if !self.panes.contains(&identity) {
+                    new.insert(identity);
+                }
+                if new.len() > places {
+                    new.pop_last();
+                }
+            }
+        }
+        for event in parcels {
+            let Ok((pane, groups)) = self.read(event) else { continue };
+            let mut refused = Parcel::default();
+            for (identity, part) in &groups {
+                if new.contains(identity) {
+                    if let Ok(place) = self.panes.enter(pane, identity, event.id) {
+                        self.panes.merge(place, part);
+                    }
+                } else if !self.panes.contains(identity) {
+                    refused.add(identity, part);
+                }
+            }
+            if !refused.is_empty() {
+                let span = (self.panes.grid.of_panes().start(pane), self.panes.grid.end(pane));
+                let rest = Event { value: refused.take(span), ..event.clone() };
+                out.refuse(&rest, TooManyGroups(self.max_groups).to_string());
+            }
+        }
     }
 
     /// Reports the window that ends now, and those without events before it.
@@ -161,6 +209,10 @@ impl Operator for CombineWindows {
 
     fn end_of_time(&mut self, time: i64, out: &mut Emitter<'_>) {
         self.waiting = false;
+        let parcels = std::mem::take(&mut self.parcels);
+        if std::mem::take(&mut self.full) {
+            self.share_places(&parcels, out);
+        }
         while self.panes.end().is_some_and(|end| end <= time) {
             self.report(time, out);
         }

@@ -47,7 +47,7 @@ impl<T> Groups<T> {
     ) -> Result<usize, TooManyGroups> {
         match self.places.get(identity) {
             Some(place) => Ok(*place),
-            None if self.places.len() >= self.limit => Err(TooManyGroups(self.limit)),
+            None if self.is_full() => Err(TooManyGroups(self.limit)),
             None => Ok(self.restore(identity, empty)),
         }
     }
@@ -110,6 +110,11 @@ impl<T> Groups<T> {
 
     pub(super) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whether there are as many groups as may be remembered.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.len() >= self.limit
     }
 
     /// Hands over each group once that changed, with none where it was removed.

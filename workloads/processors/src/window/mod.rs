@@ -11,6 +11,7 @@ mod grid;
 mod groups;
 mod history;
 mod identity;
+mod idle;
 mod layout;
 mod number;
 mod pane;

@@ -2,7 +2,9 @@
 //! the windows of all groups come to.
 //!
 //! A group is active while windows that are not over have events of it. All active groups are told
-//! about at the end of every pane, in an order that follows from who they are.
+//! about at the end of every pane, in an order that follows from who they are. One that is not
+//! active keeps no room of a pane; where a new group finds no place, the one that has been without
+//! windows for longest is forgotten. Both follow from the events alone, whatever restarts there are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::groups::Groups;
 use super::groups::TooManyGroups;
 use super::history::History;
 use super::identity::Grouping;
+use super::idle::IdleGroups;
 use super::layout::Layout;
 use super::number::Number;
 use super::pane::Pane;
@@ -31,8 +34,9 @@ use crate::state::encode_value;
 /// What becomes of a group when no window has events of it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
-    /// It is remembered with its last window.
-    Remembered,
+    /// It is remembered with its last window. Once it has been without events for more than so
+    /// many windows it makes room for a new one where there are too many.
+    Remembered { windows: i64 },
     /// It is forgotten.
     Forgotten,
 }
@@ -47,6 +51,12 @@ pub(super) struct Panes {
     groups: Groups<Group>,
     /// Active groups, by a hash of who they are.
     active: Vec<(u64, usize)>,
+    /// The others.
+    inactive: IdleGroups,
+    /// Groups that made room for new ones, until that is taken.
+    forgotten: u64,
+    /// Panes without events, as many at most as were needed last, to be used again.
+    spare: Vec<Pane>,
     clock: Clock,
     clock_changed: bool,
     /// Complete panes that came or went, by place of their group.
@@ -65,11 +75,12 @@ struct Clock {
 }
 
 /// One group.
+#[derive(Default)]
 struct Group {
     /// Its last window that was reported, or the last one before its first event since.
     last: Option<i64>,
-    /// The pane that takes events.
-    open: Pane,
+    /// The pane that takes events, once it has some.
+    open: Option<Pane>,
     /// Complete panes, where windows have several.
     history: Option<Box<History>>,
     active: bool,
@@ -108,6 +119,9 @@ impl Panes {
             idle,
             groups: Groups::new(max_groups),
             active: Vec::new(),
+            inactive: IdleGroups::default(),
+            forgotten: 0,
+            spare: Vec::new(),
             clock: Clock::default(),
             clock_changed: false,
             touched: Vec::new(),
@@ -126,8 +140,8 @@ impl Panes {
         if self.clock.pane.is_some_and(|open| pane < open) {
             return Err(EnterPane::Reported { end: self.grid.end(pane) });
         }
-        let layout = &self.layout;
-        let place = self.groups.enter(identity, || Group::new(layout))?;
+        self.make_room(pane, identity);
+        let place = self.groups.enter(identity, Group::default)?;
         if self.clock.pane.is_none() {
             self.clock = Clock { pane: Some(pane), first: Some(cause) };
             self.clock_changed = true;
@@ -139,14 +153,49 @@ impl Panes {
         Ok(place)
     }
 
+    /// Forgets groups that have been without windows for longest, so that one more finds a place.
+    fn make_room(&mut self, pane: i64, identity: &[u8]) {
+        let Idle::Remembered { windows } = self.idle else { return };
+        if !self.groups.is_full() || self.groups.contains(identity) {
+            return;
+        }
+        let horizon = pane.saturating_sub(1).saturating_sub(windows);
+        while self.groups.is_full() {
+            let groups = &self.groups;
+            let holds = |last, place| groups.get(place).is_idle_since(last);
+            let Some(place) = self.inactive.pop_before(horizon, holds) else { return };
+            self.groups.remove(place);
+            self.forgotten += 1;
+        }
+    }
+
+    /// How many groups made room for new ones since this was asked.
+    pub(super) fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
+    }
+
     /// Adds an event's numbers to the pane that is open.
     pub(super) fn add(&mut self, place: usize, numbers: &[Option<Number>], ingest_time: i64) {
-        self.groups.change(place).open.add(&self.layout, numbers, ingest_time);
+        let Self { groups, layout, spare, .. } = self;
+        groups.change(place).open(layout, spare).add(layout, numbers, ingest_time);
     }
 
     /// Adds what others have of the pane that is open.
     pub(super) fn merge(&mut self, place: usize, pane: &Pane) {
-        self.groups.change(place).open.merge(pane);
+        let Self { groups, layout, spare, .. } = self;
+        groups.change(place).open(layout, spare).merge(pane);
+    }
+
+    /// Forgets the groups that have nothing but what was added to the open pane.
+    pub(super) fn forget_new(&mut self) {
+        let Self { groups, active, .. } = self;
+        active.retain(|(_, place)| {
+            let known = groups.get(*place).history.is_some();
+            if !known {
+                groups.remove(*place);
+            }
+            known
+        });
     }
 
     /// The windows without events between the group's last one and this pane, which is told once.
@@ -201,12 +250,16 @@ impl Panes {
             self.complete(*place, pane);
         }
         for (_, place) in &active {
-            let group = self.groups.get(*place);
-            let window = group.history.as_ref().map_or(&group.open, |history| history.total());
-            report(self, pane, self.groups.identity(*place), window);
+            if let Some(window) = self.groups.get(*place).window() {
+                report(self, pane, self.groups.identity(*place), window);
+            }
         }
+        let needed = active.len();
         active.retain(|(_, place)| self.advance(*place, pane));
         self.active = active;
+        self.spare.truncate(needed);
+        let groups = &self.groups;
+        self.inactive.tidy(groups.len(), |last, place| groups.get(place).is_idle_since(last));
         let next = (!self.active.is_empty()).then(|| pane.saturating_add(1));
         self.clock = Clock { pane: next, first: None };
         self.clock_changed = true;
@@ -215,10 +268,13 @@ impl Panes {
 
     /// Puts what the open pane has to the group's other panes.
     fn complete(&mut self, place: usize, pane: i64) {
-        if self.grid.panes() > 1 && self.groups.get(place).open.count > 0 {
+        if self.grid.panes() > 1 && self.groups.get(place).open.is_some() {
             let Group { open, history, .. } = self.groups.change(place);
-            history.get_or_insert_with(|| Box::new(History::new(&self.layout))).push(pane, open);
-            open.clear();
+            if let Some(open) = open.take() {
+                let history = history.get_or_insert_with(|| Box::new(History::new(&self.layout)));
+                history.push(pane, &open);
+                keep_spare(&mut self.spare, open);
+            }
             self.touched.push((place, pane));
         }
     }
@@ -238,9 +294,12 @@ impl Panes {
         group.last = Some(pane);
         group.active = false;
         group.history = None;
-        group.open.clear();
-        if self.idle == Idle::Forgotten {
-            self.groups.remove(place);
+        if let Some(open) = group.open.take() {
+            keep_spare(&mut self.spare, open);
+        }
+        match self.idle {
+            Idle::Remembered { .. } => self.inactive.push(pane, place),
+            Idle::Forgotten => self.groups.remove(place),
         }
         false
     }
@@ -251,16 +310,12 @@ impl Panes {
             StateKey::Group(identity) => {
                 let (last, open): (Option<i64>, Option<Pane>) = decode_value(value)?;
                 let layout = &self.layout;
-                let place = self.groups.restore(identity, || Group::new(layout));
-                let group = self.groups.get_mut(place);
-                group.last = last;
-                if let Some(open) = open {
-                    if !open.is_sound(layout) {
-                        let reason = "a pane is not one of these aggregates";
-                        return Err(RestoreError::Inconsistent(reason));
-                    }
-                    group.open = open;
+                if open.as_ref().is_some_and(|open| !open.is_sound(layout)) {
+                    let reason = "a pane is not one of these aggregates";
+                    return Err(RestoreError::Inconsistent(reason));
                 }
+                let place = self.groups.restore(identity, Group::default);
+                *self.groups.get_mut(place) = Group { last, open, ..Group::default() };
             }
             StateKey::Pane(identity, number) => {
                 let panes = self.restored.entry(identity.to_vec()).or_default();
@@ -277,7 +332,7 @@ impl Panes {
                 return Err(RestoreError::Inconsistent("a pane has no group"));
             }
             let layout = &self.layout;
-            let place = self.groups.restore(&identity, || Group::new(layout));
+            let place = self.groups.restore(&identity, Group::default);
             let mut history = Box::new(History::new(layout));
             for (number, stored) in panes {
                 let open = pane.ok_or(RestoreError::Inconsistent("a pane has no window"))?;
@@ -292,6 +347,7 @@ impl Panes {
             group.last = pane.map(|pane| pane.saturating_sub(1));
         }
         let places: Vec<usize> = self.groups.places().collect();
+        let mut inactive = Vec::new();
         for place in places {
             let identity = self.groups.identity(place);
             if self.grouping.read(identity).is_none() {
@@ -299,10 +355,20 @@ impl Panes {
             }
             let hash = xxh3_64(identity);
             let group = self.groups.get_mut(place);
-            group.active = group.open.count > 0 || group.history.is_some();
-            if group.active {
-                self.active.push((hash, place));
+            group.active = group.open.is_some() || group.history.is_some();
+            match group.last {
+                _ if group.active => self.active.push((hash, place)),
+                Some(last) => inactive.push((last, hash, place)),
+                None => return Err(RestoreError::Inconsistent("a group has no window")),
             }
+        }
+        let groups = &self.groups;
+        inactive.sort_unstable_by(|(a, hash, first), (b, other, second)| {
+            let identities = || groups.identity(*first).cmp(groups.identity(*second));
+            (a, hash).cmp(&(b, other)).then_with(identities)
+        });
+        for (last, _, place) in inactive {
+            self.inactive.push(last, place);
         }
         if pane.is_some() == self.active.is_empty() {
             return Err(RestoreError::Inconsistent("a window is open without events or shut with"));
@@ -323,10 +389,7 @@ impl Panes {
             change(&encode_key(&key), stored.map(<[u8]>::to_vec));
         }
         self.groups.take_changes(|identity, group| {
-            let value = group.map(|group| {
-                let open = Some(&group.open).filter(|open| open.count > 0);
-                encode_value(&(group.last, open))
-            });
+            let value = group.map(|group| encode_value(&(group.last, &group.open)));
             change(&encode_key(&StateKey::Group(identity)), value);
         });
     }
@@ -341,7 +404,24 @@ impl Panes {
 }
 
 impl Group {
-    fn new(layout: &Layout) -> Self {
-        Self { last: None, open: Pane::empty(layout), history: None, active: false }
+    /// The pane that takes events.
+    fn open(&mut self, layout: &Layout, spare: &mut Vec<Pane>) -> &mut Pane {
+        self.open.get_or_insert_with(|| spare.pop().unwrap_or_else(|| Pane::empty(layout)))
     }
+
+    /// What is in the window that ends with the open pane.
+    fn window(&self) -> Option<&Pane> {
+        self.history.as_ref().map(|history| history.total()).or(self.open.as_ref())
+    }
+
+    /// Whether it has been without windows since this one.
+    fn is_idle_since(&self, last: i64) -> bool {
+        !self.active && self.last == Some(last)
+    }
+}
+
+/// Keeps a pane's room to be used again.
+fn keep_spare(spare: &mut Vec<Pane>, mut pane: Pane) {
+    pane.clear();
+    spare.push(pane);
 }
