@@ -20,10 +20,10 @@ use serde::Serialize;
 use crate::entries::read_records;
 use crate::params::Params;
 use crate::problem::IntoProblem;
-use millrace_http::Problem;
 use crate::records::start;
 use crate::state::Shared;
 use crate::state::SharedState;
+use millrace_http::Problem;
 
 /// Most dead letters of an answer.
 const MAX_LETTERS: usize = 1000;
@@ -126,7 +126,11 @@ pub(crate) async fn find(
         )
     })?;
     let limit = ReadLimit { entries: 1, ..ReadLimit::default() };
-    let batch = state.log.read(&stream.name, partition, offset, limit).await.map_err(IntoProblem::into_problem)?;
+    let batch = state
+        .log
+        .read(&stream.name, partition, offset, limit)
+        .await
+        .map_err(IntoProblem::into_problem)?;
     match batch.entries.into_iter().next() {
         Some((found, Entry::Record(record))) if found == offset => Ok(record),
         _ => Err(Problem::not_found(format!("there is no dead letter at offset {offset}"))),

@@ -91,7 +91,10 @@ async fn scan(
     while next < end && scanned < MAX_SCANNED {
         let entries = (limit - records.len()).max(100);
         let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
-        let batch = log.read(&stream.name, partition, next, read).await.map_err(IntoProblem::into_problem)?;
+        let batch = log
+            .read(&stream.name, partition, next, read)
+            .await
+            .map_err(IntoProblem::into_problem)?;
         if batch.entries.is_empty() {
             break;
         }
@@ -135,7 +138,10 @@ async fn look_back(
         while next < before {
             let entries = usize::try_from(before - next).unwrap_or(usize::MAX);
             let read = ReadLimit { entries, bytes: MAX_ANSWER_BYTES };
-            let batch = log.read(&stream.name, partition, next, read).await.map_err(IntoProblem::into_problem)?;
+            let batch = log
+                .read(&stream.name, partition, next, read)
+                .await
+                .map_err(IntoProblem::into_problem)?;
             if batch.entries.is_empty() {
                 break;
             }

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_DISPOSITION;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::header::RETRY_AFTER;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use futures::stream;
@@ -19,6 +20,9 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::state::SharedState;
+
+/// Seconds after which a backup may be asked for again.
+const BACKUP_AGAIN: &str = "30";
 
 /// Why an operation is not begun, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,9 +128,15 @@ pub(crate) async fn rebuilds(State(state): State<SharedState>) -> Result<Json<Va
     Ok(Json(state.operations()?.rebuilds().await))
 }
 
-/// `GET /api/v1/backup`
+/// `POST /api/v1/backup`: it has work done, which no page of another site may ask for.
 pub(crate) async fn backup(State(state): State<SharedState>) -> Result<Response, Problem> {
-    let pieces = state.operations()?.backup().await.map_err(|refused| problem(&refused))?;
+    let pieces = match state.operations()?.backup().await {
+        Ok(pieces) => pieces,
+        Err(refused @ OperationRefused::Unavailable(_)) => {
+            return Ok(([(RETRY_AFTER, BACKUP_AGAIN)], problem(&refused)).into_response());
+        }
+        Err(refused) => return Err(problem(&refused)),
+    };
     let pieces =
         stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) });
     let headers = [

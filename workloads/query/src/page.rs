@@ -1,5 +1,8 @@
 //! The dashboard's files.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::Method;
@@ -26,8 +29,10 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
 pub(crate) async fn openapi(headers: HeaderMap) -> Response {
     match millrace_dashboard::file("openapi.html") {
         Some(page) => serve(page, &headers),
-        None => Problem::not_found("this build has no page to try the API; its description is at `/openapi.json`")
-            .into_response(),
+        None => Problem::not_found(
+            "this build has no page to try the API; its description is at `/openapi.json`",
+        )
+        .into_response(),
     }
 }
 
@@ -61,6 +66,10 @@ fn serve(asset: Asset, headers: &HeaderMap) -> Response {
     if known {
         (StatusCode::NOT_MODIFIED, described).into_response()
     } else {
-        (described, asset.bytes.into_owned()).into_response()
+        let bytes = match asset.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        (described, bytes).into_response()
     }
 }

@@ -10,9 +10,9 @@ use crate::entries::RecordView;
 use crate::entries::Start;
 use crate::entries::read_records;
 use crate::params::Params;
-use millrace_http::Problem;
 use crate::state::Shared;
 use crate::state::SharedState;
+use millrace_http::Problem;
 
 /// Most records of an answer.
 const MAX_RECORDS: usize = 1000;

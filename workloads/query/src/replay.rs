@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::dead_letters::find;
 use crate::params::Params;
-use millrace_http::Problem;
 use crate::state::SharedState;
+use millrace_http::Problem;
 
 /// Takes a dead letter in again, as if it had just arrived.
 #[async_trait]

@@ -15,6 +15,7 @@ use axum::middleware::from_fn_with_state;
 use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use axum::routing::get;
 use axum::routing::post;
 use tower::ServiceExt as _;
@@ -31,7 +32,6 @@ use crate::openapi;
 use crate::operations;
 use crate::page;
 use crate::pipeline;
-use millrace_http::Problem;
 use crate::protection;
 use crate::rates;
 use crate::records;
@@ -40,29 +40,7 @@ use crate::state::QueryState;
 use crate::state::SharedState;
 use crate::status;
 use crate::tables;
-
-/// Paths of the routes below, which no declared path with parameters takes.
-pub(crate) const OWN_PATHS: [&str; 19] = [
-    "/",
-    "/livez",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/openapi",
-    "/dashboard",
-    "/api/v1/pipeline",
-    "/api/v1/status",
-    "/api/v1/events",
-    "/api/v1/streams/{stream}/events",
-    "/api/v1/streams/{stream}/records",
-    "/api/v1/tables",
-    "/api/v1/tables/{table}",
-    "/api/v1/dead-letters",
-    "/api/v1/dead-letters/{offset}",
-    "/api/v1/dead-letters/{offset}/replay",
-    "/api/v1/rebuilds",
-    "/_millrace",
-];
+use millrace_http::Problem;
 
 impl QueryState {
     /// The routes of the HTTP port. Requests that `ways_in` take go there; where they do not take
@@ -97,39 +75,42 @@ async fn without_allow(mut response: Response) -> Response {
     response
 }
 
-fn router(state: SharedState) -> Router {
-    Router::new()
-        .route("/", get(page::index))
-        .route("/dashboard", get(page::index))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/pipeline", get(pipeline::pipeline))
-        .route("/api/v1/status", get(status::status))
-        .route("/api/v1/streams/{stream}/events", get(live::stream))
-        .route("/api/v1/events", get(live::streams))
-        .route("/openapi.json", get(openapi::document))
-        .route("/openapi", get(page::openapi))
-        .route("/api/v1/streams/{stream}/records", get(records::records))
-        .route("/api/v1/tables", get(tables::list))
-        .route("/api/v1/tables/{table}", get(tables::rows))
-        .route("/api/v1/dead-letters", get(dead_letters::list))
-        .route("/api/v1/dead-letters/{offset}", get(dead_letters::show))
-        .route(
-            "/api/v1/dead-letters/{offset}/replay",
-            post(replay::replay).layer(from_fn(protection::json_alone)),
-        )
-        .route(
+/// All routes but the files of the page. They are those of
+/// [`OWN_PATHS`](millrace_plan::OWN_PATHS), which the planner keeps free.
+fn routes() -> [(&'static str, MethodRouter<SharedState>); 21] {
+    let json_alone = || from_fn(protection::json_alone);
+    [
+        ("/", get(page::index)),
+        ("/dashboard", get(page::index)),
+        ("/livez", get(health::livez)),
+        ("/readyz", get(health::readyz)),
+        ("/metrics", get(metrics::metrics)),
+        ("/api/v1/pipeline", get(pipeline::pipeline)),
+        ("/api/v1/status", get(status::status)),
+        ("/api/v1/streams/{stream}/events", get(live::stream)),
+        ("/api/v1/events", get(live::streams)),
+        ("/openapi.json", get(openapi::document)),
+        ("/openapi", get(page::openapi)),
+        ("/api/v1/streams/{stream}/records", get(records::records)),
+        ("/api/v1/tables", get(tables::list)),
+        ("/api/v1/tables/{table}", get(tables::rows)),
+        ("/api/v1/dead-letters", get(dead_letters::list)),
+        ("/api/v1/dead-letters/{offset}", get(dead_letters::show)),
+        ("/api/v1/dead-letters/{offset}/replay", post(replay::replay).layer(json_alone())),
+        (
             "/api/v1/rebuilds",
-            get(operations::rebuilds)
-                .merge(post(operations::rebuild).layer(from_fn(protection::json_alone))),
-        )
-        .route(
-            "/api/v1/replays",
-            post(operations::replay).layer(from_fn(protection::json_alone)),
-        )
-        .route("/api/v1/replays/{id}", get(operations::replay_progress))
-        .route("/api/v1/backup", get(operations::backup))
+            get(operations::rebuilds).merge(post(operations::rebuild).layer(json_alone())),
+        ),
+        ("/api/v1/replays", post(operations::replay).layer(json_alone())),
+        ("/api/v1/replays/{id}", get(operations::replay_progress)),
+        ("/api/v1/backup", get(operations::backup)),
+    ]
+}
+
+fn router(state: SharedState) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, service)| router.route(path, service))
         .fallback(page::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), declared::answer))
@@ -154,4 +135,18 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
                 .any(|known| media_type.starts_with(known))
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_planner_knows_all_routes() {
+        let routes: BTreeSet<_> = routes().into_iter().map(|(path, _)| path).collect();
+        let known = millrace_plan::OWN_PATHS.iter().map(|(path, _)| *path).collect();
+        assert_eq!(routes, known);
+    }
 }

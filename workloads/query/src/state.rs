@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::declared::Declared;
 use crate::metrics::QueryMetrics;
 use crate::openapi;
-use millrace_http::Problem;
 use crate::operations::Operations;
 use crate::rates::Rates;
 use crate::replay::Replayer;
+use millrace_http::Problem;
 
 /// Most live streams (SSE) at once; further clients get 503.
 pub const MAX_LIVE_STREAMS: usize = 256;

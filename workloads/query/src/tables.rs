@@ -26,9 +26,9 @@ use crate::params::short;
 use crate::pipeline::table;
 use crate::pipeline::table_of;
 use crate::problem::IntoProblem;
-use millrace_http::Problem;
 use crate::state::Shared;
 use crate::state::SharedState;
+use millrace_http::Problem;
 
 /// Longest look-up.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,9 +71,10 @@ pub(crate) async fn rows(
         return Err(Problem::not_found(format!("there is no table `{}`", short(&name))));
     };
     let query = look_up(plan, params)?;
-    let page = tokio::time::timeout(TIMEOUT, store.look_up(&plan.name, &query)).await.map_err(
-        |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the look-up takes too long"),
-    )?.map_err(IntoProblem::into_problem)?;
+    let page = tokio::time::timeout(TIMEOUT, store.look_up(&plan.name, &query))
+        .await
+        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the look-up takes too long"))?
+        .map_err(IntoProblem::into_problem)?;
     let rows = page.rows.iter().map(|cells| RowView(&page.columns, cells)).collect();
     Ok(Json(Answer { rows, next: page.next.clone() }).into_response())
 }

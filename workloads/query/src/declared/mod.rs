@@ -23,13 +23,13 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use millrace_http::Problem;
+use millrace_plan::OWN_PATHS;
 use millrace_plan::Plan;
 use millrace_plan::model::IngestSource;
 
 use self::matching::PathTable;
 use crate::metrics::RouteLabel;
 use crate::params::Params;
-use crate::server::OWN_PATHS;
 use crate::state::Shared;
 use crate::state::SharedState;
 
@@ -62,7 +62,7 @@ impl Declared {
             IngestSource::WebSocket(socket) => Some((socket.path.text.as_str(), Target::WebSocket)),
             IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => None,
         });
-        let own = OWN_PATHS.iter().map(|path| (*path, Target::Own));
+        let own = OWN_PATHS.iter().map(|(path, _)| (*path, Target::Own));
         Self(PathTable::new(queries.chain(ways).chain(own)))
     }
 }

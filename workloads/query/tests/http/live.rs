@@ -152,10 +152,7 @@ async fn several_streams_are_followed_in_one_connection_and_events_name_theirs()
     assert_eq!(id, "positions:0-0,1-2;dead-letters:0-1");
     assert_eq!((&data["stream"], &data["valueBase64"]), (&"dead-letters".into(), &"/w==".into()));
     for (path, detail) in [
-        (
-            "/api/v1/events",
-            "parameter `streams`: write 1 to 16 streams with commas between them",
-        ),
+        ("/api/v1/events", "parameter `streams`: write 1 to 16 streams with commas between them"),
         (
             "/api/v1/events?streams=positions,positions",
             "parameter `streams`: `positions` stands twice",

@@ -59,7 +59,10 @@ async fn the_pipeline_and_its_status_are_shown() {
     );
     assert_eq!(pipeline["tables"][0]["primaryKey"], json!(["race", "car"]));
     assert_eq!(pipeline["tables"][0]["columns"][3], json!({"name": "seen", "type": "timestamp"}));
-    assert_eq!(pipeline["dashboard"], json!({"map": null, "board": null, "feed": null, "charts": []}));
+    assert_eq!(
+        pipeline["dashboard"],
+        json!({"map": null, "board": null, "feed": null, "charts": []})
+    );
 
     let status = served.get("/api/v1/status").await.json();
     assert_eq!(status["ready"], false);
