@@ -109,3 +109,29 @@ async fn statistics_count_records_and_shared_syncs() {
     assert!(after.disk_bytes > 0 && after.disk_bytes < 1 << 20);
     log.close().await;
 }
+
+/// What a stream of many partitions costs is what is in it.
+#[tokio::test]
+async fn a_partition_takes_files_once_it_is_written_and_an_unwritten_one_reads_as_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyspaces = || std::fs::read_dir(folder.path().join("database/keyspaces")).unwrap().count();
+    let log = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path())).unwrap();
+    let before = keyspaces();
+    log.ensure_streams(&[stream("a", 300), stream("b", 300)]).await.unwrap();
+    assert_eq!(keyspaces(), before);
+    log.append(vec![append("a", 7, "k", 1, 1), append("b", 299, "k", 1, 1)]).await.unwrap();
+    assert_eq!(keyspaces(), before + 2);
+    log.close().await;
+
+    let log = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path())).unwrap();
+    assert_eq!(keyspaces(), before + 2);
+    log.append(vec![append("a", 8, "k", 2, 2)]).await.unwrap();
+    for (partition, entries) in [(6, 0), (7, 1), (8, 1), (9, 0)] {
+        assert_eq!(read_all(&*log, "a", partition).await.unwrap().len(), entries, "{partition}");
+    }
+    log.remove(&["a".parse().unwrap()], &[]).await.unwrap();
+    log.ensure_streams(&[stream("a", 300)]).await.unwrap();
+    assert_eq!(read_all(&*log, "a", 7).await.unwrap().len(), 0);
+    log.append(vec![append("a", 7, "k", 3, 3)]).await.unwrap();
+    assert_eq!(read_all(&*log, "a", 7).await.unwrap().len(), 1);
+}

@@ -7,7 +7,10 @@ mod fixtures;
 use std::path::Path;
 
 use conformance::rules;
+use futures::future::join_all;
 use millrace_plan::model::Keep;
+use millrace_plan::model::TablePlan;
+use millrace_tables::Cell;
 use millrace_tables::CommitError;
 use millrace_tables::OpenStoreError;
 use millrace_tables::SinkPartition;
@@ -191,4 +194,65 @@ async fn a_table_that_someone_dropped_is_made_anew_and_others_read_the_switched_
     let store = open(folder.path()).await;
     store.ensure_tables(&[TableSpec { generation: 1, plan: cars.clone() }]).await.unwrap();
     assert_eq!(export(&store, &cars).await.unwrap().lines().count(), 1);
+}
+
+/// Callers that wait share a transaction: what one of them does wrong is no one else's matter.
+#[tokio::test]
+async fn commits_at_the_same_time_succeed_and_fail_each_for_itself() {
+    let (store, folder) = empty_store().await;
+    let all = TablePlan { name: "all".into(), ..fixtures::cars(Keep::All) };
+    let tables = [conformance::spec(fixtures::cars(Keep::Latest)), conformance::spec(all)];
+    store.ensure_tables(&tables).await.unwrap();
+    let partitions: Vec<_> =
+        (0..300).map(|partition| SinkPartition { partition, ..conformance::partition() }).collect();
+    let claims = join_all(partitions.iter().map(|partition| store.claim(partition))).await;
+    let claims: Vec<_> = claims.into_iter().map(|claimed| claimed.unwrap().0).collect();
+    let file = folder.path().join("tables.sqlite");
+    let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    sqlx::raw_sql("DROP TABLE \"all\"").execute(&other).await.unwrap();
+    // The second of every ten was taken over, the third starts elsewhere, the fourth's table is
+    // gone, and the fifth's row is refused after its position has moved.
+    let taken = partitions.iter().skip(1).step_by(10).map(|partition| store.claim(partition));
+    assert!(join_all(taken).await.iter().all(Result::is_ok));
+    let rows: Vec<_> = (0..300).map(|number| [conformance::car(number, None, 1, 1)]).collect();
+    let mut refused = conformance::car(0, None, 1, 1);
+    refused.cells[0] = Cell::Null;
+    let refused = [conformance::car(1000, None, 1, 1), refused];
+    let commits = claims.iter().zip(&rows).enumerate().map(|(number, (claim, row))| {
+        let (table, rows, from) = match number % 10 {
+            2 => ("cars", &row[..], 5),
+            3 => ("all", &row[..], 0),
+            4 => ("cars", &refused[..], 0),
+            _ => ("cars", &row[..], 0),
+        };
+        store.commit(claim, table, rows, from, 7)
+    });
+    for (number, result) in join_all(commits).await.into_iter().enumerate() {
+        let as_it_should = match number % 10 {
+            1 => matches!(result, Err(CommitError::Fenced { .. })),
+            2 => matches!(result, Err(CommitError::Position { expected: 5, found: 0, .. })),
+            3 => matches!(result, Err(CommitError::Unavailable(_))),
+            4 => matches!(result, Err(CommitError::Refused(_))),
+            _ => matches!(result, Ok(1)),
+        };
+        assert!(as_it_should, "{number}: {result:?}");
+    }
+    let content = export(&store, &fixtures::cars(Keep::Latest)).await.unwrap();
+    assert_eq!(content.lines().count(), 1 + 180);
+    let positions = store.positions("cars", 0).await.unwrap();
+    for (_, partition, next) in positions {
+        let expected = if matches!(partition % 10, 1..=4) { 0 } else { 7 };
+        assert_eq!(next, expected, "{partition}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_claims_and_commits() {
+    let (store, _folder) = empty_store().await;
+    store.ensure_tables(&[conformance::spec(fixtures::cars(Keep::Latest))]).await.unwrap();
+    let (claim, _) = store.claim(&conformance::partition()).await.unwrap();
+    store.close().await;
+    assert!(store.claim(&conformance::partition()).await.is_err());
+    let refused = store.commit(&claim, "cars", &[], 0, 1).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
 }

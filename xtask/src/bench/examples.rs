@@ -20,7 +20,7 @@ pub(super) struct Example {
 }
 
 /// All examples that measure.
-pub(super) const ALL: [Example; 4] = [
+pub(super) const ALL: [Example; 8] = [
     Example {
         name: "log",
         package: "millrace-log",
@@ -34,6 +34,34 @@ pub(super) const ALL: [Example; 4] = [
         program: "operators_bench",
         arguments: &[],
         target: "",
+    },
+    Example {
+        name: "window",
+        package: "millrace-processors",
+        program: "window_bench",
+        arguments: &[],
+        target: "tumbling 1,000,000/s, hopping 500,000/s",
+    },
+    Example {
+        name: "log-to-log",
+        package: "millrace-engine",
+        program: "log_to_log",
+        arguments: &[],
+        target: "windows 200,000/s per core",
+    },
+    Example {
+        name: "http-batches",
+        package: "millrace-ingest",
+        program: "http_bench",
+        arguments: &["batches", "4", "10"],
+        target: "100,000/s per core",
+    },
+    Example {
+        name: "http-single",
+        package: "millrace-ingest",
+        program: "http_bench",
+        arguments: &["single", "128", "10"],
+        target: "30,000/s, p99 < 10 ms",
     },
     Example {
         name: "mqtt",

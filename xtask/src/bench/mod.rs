@@ -23,7 +23,8 @@ use crate::workspace;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Only figures whose names contain this: log, operators, mqtt, mqtt-map, replay, race, idle.
+    /// Only figures whose names contain this: log, operators, window, log-to-log, http-batches,
+    /// http-single, mqtt, mqtt-map, replay, race, idle.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 

@@ -5,6 +5,7 @@
 //! of a keyspace; then come keys and values, each with its length in front, in the order of the
 //! keys. Whoever keeps the parts keeps them in their order and vouches for their bytes.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -73,9 +74,12 @@ impl LogCopy {
                 return Err(error);
             }
         };
-        // Keyspaces first: one that is made later holds nothing that is in the snapshot.
-        let keyspaces = store.keyspaces();
+        // Keyspaces before and after: a stream may be removed, or a partition written for the
+        // first time, on either side of the snapshot.
+        let mut keyspaces = store.keyspaces();
         let snapshot = store.db.snapshot();
+        let known: HashSet<_> = keyspaces.iter().map(Keyspace::id).collect();
+        keyspaces.extend(store.keyspaces().into_iter().filter(|made| !known.contains(&made.id())));
         Ok(Self { _store: store, snapshot, keyspaces, shared })
     }
 

@@ -171,7 +171,7 @@ impl Group {
         for (slot, staged) in &mut self.partitions {
             staged.finish_chunk();
             // What was staged for a stream that is gone meanwhile goes with it.
-            let Some(keyspace) = store.partition(*slot) else { continue };
+            let Some(keyspace) = store.partition_to_write(*slot)? else { continue };
             for (first, chunk) in staged.chunks.drain(..) {
                 batch.insert(&keyspace, keys::chunk(first), chunk);
             }

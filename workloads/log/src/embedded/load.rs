@@ -42,8 +42,9 @@ pub(super) fn streams(folder: &Path, store: &Arc<Store>) -> Result<Streams, Open
         store.add_partitions(slot, &config.name, config.partitions).map_err(failed)?;
         let mut progress = Vec::new();
         for partition in 0..config.partitions {
-            let Some(keyspace) = store.partition(progress.len() + slot) else { continue };
-            progress.push(load_partition(folder, store, &keyspace, &config.name, partition)?);
+            let keyspace = store.partition(progress.len() + slot);
+            let keyspace = keyspace.as_ref();
+            progress.push(load_partition(folder, store, keyspace, &config.name, partition)?);
         }
         streams.add(&config, slot, progress);
     }
@@ -54,7 +55,7 @@ pub(super) fn streams(folder: &Path, store: &Arc<Store>) -> Result<Streams, Open
 fn load_partition(
     folder: &Path,
     store: &Store,
-    keyspace: &Keyspace,
+    keyspace: Option<&Keyspace>,
     stream: &StreamName,
     partition: Partition,
 ) -> Result<Progress, OpenLogError> {
@@ -63,7 +64,9 @@ fn load_partition(
         folder: folder.to_owned(),
         what: format!(
             "partition {partition} of stream `{stream}` in {}: {what}",
-            keyspace.path().display()
+            keyspace
+                .map_or_else(|| database_folder(folder), |keyspace| keyspace.path().to_owned())
+                .display()
         ),
     };
     let saved = store.meta.get(keys::partition(stream, partition)).map_err(failed)?;
@@ -71,7 +74,7 @@ fn load_partition(
         Some(saved) => saved::decode(&saved).map_err(corrupt)?,
         None => Progress::EMPTY,
     };
-    let found = match keyspace.last_key_value() {
+    let found = match keyspace.and_then(Keyspace::last_key_value) {
         None => 0,
         Some(last) => {
             let (key, chunk) = last.into_inner().map_err(failed)?;

@@ -33,8 +33,29 @@ pub(super) struct Store {
     pub(super) meta: Keyspace,
     pub(super) state: Keyspace,
     /// Entries of each partition, in the order of the partitions' slots.
-    partitions: RwLock<Vec<Option<Keyspace>>>,
+    partitions: RwLock<Vec<Slot>>,
     memtable_bytes: u64,
+}
+
+/// Where a partition's entries are.
+#[derive(Clone)]
+enum Slot {
+    /// Its stream was removed.
+    Removed,
+    /// In no keyspace yet, because there are none; in one of this name once there are. To make one
+    /// costs some twenty calls of fsync, which streams of hundreds of partitions feel.
+    Empty(String),
+    /// In this keyspace.
+    Open(Keyspace),
+}
+
+impl Slot {
+    fn keyspace(&self) -> Option<&Keyspace> {
+        match self {
+            Self::Open(keyspace) => Some(keyspace),
+            Self::Removed | Self::Empty(_) => None,
+        }
+    }
 }
 
 impl Store {
@@ -68,8 +89,8 @@ impl Store {
         self.partitions.read().len()
     }
 
-    /// Opens the keyspaces of a stream's partitions in slots from `first_slot` on, where nothing
-    /// was before.
+    /// Gives a stream's partitions the slots from `first_slot` on, where nothing was before, and
+    /// opens the keyspaces of those that were written.
     pub(super) fn add_partitions(
         &self,
         first_slot: usize,
@@ -77,13 +98,20 @@ impl Store {
         partitions: Partition,
     ) -> fjall::Result<()> {
         let added = (0..partitions)
-            .map(|partition| self.open_partition(&keyspace_name(stream, partition)))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|partition| {
+                let name = keyspace_name(stream, partition);
+                if self.db.keyspace_exists(&name) {
+                    self.open_partition(&name).map(Slot::Open)
+                } else {
+                    Ok(Slot::Empty(name))
+                }
+            })
+            .collect::<fjall::Result<Vec<_>>>()?;
         let mut slots = self.partitions.write();
         let end = slots.len().max(first_slot + added.len());
-        slots.resize(end, None);
-        for (slot, keyspace) in slots[first_slot..].iter_mut().zip(added) {
-            *slot = Some(keyspace);
+        slots.resize(end, Slot::Removed);
+        for (slot, partition) in slots[first_slot..].iter_mut().zip(added) {
+            *slot = partition;
         }
         Ok(())
     }
@@ -112,17 +140,23 @@ impl Store {
         stream: &StreamName,
         partitions: Partition,
     ) -> fjall::Result<()> {
-        let mut removed = Vec::new();
-        for partition in 0..partitions {
-            let name = keyspace_name(stream, partition);
-            if self.db.keyspace_exists(&name) {
-                let keyspace = self.db.keyspace(&name, base_options)?;
-                removed.push(keyspace.id());
+        let names: HashSet<_> =
+            (0..partitions).map(|partition| keyspace_name(stream, partition)).collect();
+        for name in &names {
+            if self.db.keyspace_exists(name) {
+                let keyspace = self.db.keyspace(name, base_options)?;
                 self.db.delete_keyspace(keyspace)?;
             }
         }
         for slot in self.partitions.write().iter_mut() {
-            slot.take_if(|keyspace| removed.contains(&keyspace.id()));
+            let removed = match slot {
+                Slot::Removed => false,
+                Slot::Empty(name) => names.contains(name),
+                Slot::Open(keyspace) => names.contains(&**keyspace.name()),
+            };
+            if removed {
+                *slot = Slot::Removed;
+            }
         }
         Ok(())
     }
@@ -139,9 +173,26 @@ impl Store {
         Ok(())
     }
 
-    /// The entries of a partition; none if its stream was removed.
+    /// The entries of a partition; none if nothing was ever written to it, or its stream was
+    /// removed.
     pub(super) fn partition(&self, slot: usize) -> Option<Keyspace> {
-        self.partitions.read().get(slot).cloned().flatten()
+        self.partitions.read().get(slot).and_then(Slot::keyspace).cloned()
+    }
+
+    /// The entries of a partition that is about to be written; none if its stream was removed. The
+    /// writer alone calls it.
+    pub(super) fn partition_to_write(&self, slot: usize) -> fjall::Result<Option<Keyspace>> {
+        let name = match self.partitions.read().get(slot) {
+            None | Some(Slot::Removed) => return Ok(None),
+            Some(Slot::Open(keyspace)) => return Ok(Some(keyspace.clone())),
+            Some(Slot::Empty(name)) => name.clone(),
+        };
+        // Readers of other partitions do not wait for this.
+        let keyspace = self.open_partition(&name)?;
+        if let Some(slot) = self.partitions.write().get_mut(slot) {
+            *slot = Slot::Open(keyspace.clone());
+        }
+        Ok(Some(keyspace))
     }
 
     /// Has the largest memtable sorted into a table if all together have more bytes than this.
@@ -158,10 +209,10 @@ impl Store {
         }
     }
 
-    /// All keyspaces.
+    /// All keyspaces that there are.
     pub(super) fn keyspaces(&self) -> Vec<Keyspace> {
         let mut all = vec![self.meta.clone(), self.state.clone()];
-        all.extend(self.partitions.read().iter().flatten().cloned());
+        all.extend(self.partitions.read().iter().filter_map(Slot::keyspace).cloned());
         all
     }
 }

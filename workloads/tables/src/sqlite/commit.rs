@@ -2,27 +2,39 @@
 
 use millrace_core::Offset;
 use sqlx::AssertSqlSafe;
-use sqlx::Connection;
+use sqlx::Connection as _;
 use sqlx::Sqlite;
 use sqlx::SqliteConnection;
-use sqlx::SqlitePool;
+use sqlx::Transaction;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
 use super::sql::Table;
 use crate::Cell;
-use crate::ClaimError;
 use crate::CommitError;
 use crate::Row;
 use crate::SinkClaim;
 use crate::SinkPartition;
 
-/// Raises the partition's epoch.
+/// A failure that takes the whole transaction with it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The database's reason, for a person.
+    pub(super) reason: String,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self { reason: error.to_string() }
+    }
+}
+
+/// Raises the partition's epoch; returns it with the next offset to read.
 pub(super) async fn claim(
-    writer: &SqlitePool,
+    connection: &mut SqliteConnection,
     partition: &SinkPartition,
-) -> Result<(SinkClaim, Offset), ClaimError> {
-    let (epoch, next): (i64, i64) = sqlx::query_as(
+) -> Result<(i64, Offset), sqlx::Error> {
+    sqlx::query_as(
         r#"INSERT INTO "_millrace_positions" ("sink", "generation", "stream", "partition", "epoch", "next")
            VALUES (?, ?, ?, ?, 1, 0)
            ON CONFLICT DO UPDATE SET "epoch" = "epoch" + 1
@@ -32,59 +44,59 @@ pub(super) async fn claim(
     .bind(partition.generation)
     .bind(partition.stream.as_str())
     .bind(partition.partition)
-    .fetch_one(writer)
+    .fetch_one(connection)
     .await
-    .map_err(|error| ClaimError { sink: partition.sink.clone(), reason: error.to_string() })?;
-    Ok((SinkClaim { partition: partition.clone(), epoch }, next))
 }
 
-/// Moves the position and writes the rows in one transaction.
+/// Moves the position and writes the rows, all or nothing, within a transaction that goes on
+/// afterwards if what failed concerns this commit alone.
 pub(super) async fn commit(
-    writer: &SqlitePool,
+    transaction: &mut Transaction<'_, Sqlite>,
     claim: &SinkClaim,
     table: &Table,
-    rows: &[Row],
+    rows: Vec<Row>,
     from: Offset,
     next: Offset,
-) -> Result<u64, CommitError> {
-    let mut connection = writer.acquire().await.map_err(|error| failure(&error))?;
-    let result = commit_on(&mut connection, claim, table, rows, from, next).await;
-    if let Err(CommitError::Unavailable(_)) = result {
-        // After a failure of the disk the connection's state is unknown; the next commit opens
-        // the file anew.
-        connection.close_on_drop();
-    }
-    result
+) -> Result<Result<u64, CommitError>, Failure> {
+    let mut savepoint = transaction.begin().await?;
+    let written = write(&mut savepoint, claim, table, rows, from, next).await;
+    let refused = match written {
+        Ok(Ok(written)) => {
+            savepoint.commit().await?;
+            return Ok(Ok(written));
+        }
+        Ok(Err(refused)) => refused,
+        Err(error) => of_this_commit(&error).ok_or(error)?,
+    };
+    savepoint.rollback().await?;
+    Ok(Err(refused))
 }
 
-async fn commit_on(
+async fn write(
     connection: &mut SqliteConnection,
     claim: &SinkClaim,
     table: &Table,
-    rows: &[Row],
+    rows: Vec<Row>,
     from: Offset,
     next: Offset,
-) -> Result<u64, CommitError> {
-    let failed = |error: sqlx::Error| failure(&error);
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    if !move_position(&mut transaction, claim, from, next).await.map_err(failed)? {
-        let error = why_not_moved(&mut transaction, claim, from).await.map_err(failed)?;
-        transaction.rollback().await.map_err(failed)?;
-        return Err(error);
+) -> Result<Result<u64, CommitError>, sqlx::Error> {
+    if !move_position(connection, claim, from, next).await? {
+        return Ok(Err(why_not_moved(connection, claim, from).await?));
     }
     let mut written = 0;
-    for (statement, chunk) in table.chunks(rows) {
+    let chunks = table.chunks(rows.len());
+    let mut rows = rows.into_iter();
+    for (statement, size) in chunks {
         let mut query = sqlx::query(AssertSqlSafe(statement));
-        for row in chunk {
-            for cell in &row.cells {
+        for row in rows.by_ref().take(size) {
+            for cell in row.cells {
                 query = bind(query, cell);
             }
-            query = query.bind(row.order).bind(row.event_id.as_bytes().as_slice());
+            query = query.bind(row.order).bind(row.event_id.as_bytes().to_vec());
         }
-        written += query.execute(&mut *transaction).await.map_err(failed)?.rows_affected();
+        written += query.execute(&mut *connection).await?.rows_affected();
     }
-    transaction.commit().await.map_err(failed)?;
-    Ok(written)
+    Ok(Ok(written))
 }
 
 /// Moves the position if the claim holds and the position is `from`.
@@ -138,30 +150,28 @@ async fn why_not_moved(
 }
 
 /// Binds a cell in the database's form.
-pub(super) fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    cell: &Cell,
-) -> Query<'q, Sqlite, SqliteArguments> {
+pub(super) fn bind(
+    query: Query<'_, Sqlite, SqliteArguments>,
+    cell: Cell,
+) -> Query<'_, Sqlite, SqliteArguments> {
     match cell {
         Cell::Null => query.bind(None::<i64>),
-        Cell::Text(text) | Cell::Json(text) => query.bind(text.clone()),
-        Cell::Integer(number) | Cell::Timestamp(number) => query.bind(*number),
-        Cell::Double(number) => query.bind(*number),
-        Cell::Boolean(truth) => query.bind(*truth),
+        Cell::Text(text) | Cell::Json(text) => query.bind(text),
+        Cell::Integer(number) | Cell::Timestamp(number) => query.bind(number),
+        Cell::Double(number) => query.bind(number),
+        Cell::Boolean(truth) => query.bind(truth),
         Cell::Uuid(uuid) => query.bind(uuid.to_string()),
     }
 }
 
-/// Tells failures that a row brings about from those that pass. SQLite's primary result codes
-/// are the low byte: 18 too big, 19 constraint, 20 mismatch.
-fn failure(error: &sqlx::Error) -> CommitError {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .and_then(|code| code.parse::<i32>().ok())
-        .map(|code| code & 0xff);
-    match code {
-        Some(18..=20) => CommitError::Refused(error.to_string()),
-        _ => CommitError::Unavailable(error.to_string()),
+/// What a failure means that leaves the transaction as it is; none where the database itself has
+/// failed. SQLite's primary result codes are the low byte: 1 a statement that does not fit the
+/// tables as they are, 18 too big, 19 constraint, 20 mismatch.
+fn of_this_commit(error: &sqlx::Error) -> Option<CommitError> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    match code & 0xff {
+        1 => Some(CommitError::Unavailable(error.to_string())),
+        18..=20 => Some(CommitError::Refused(error.to_string())),
+        _ => None,
     }
 }

@@ -6,6 +6,7 @@
 mod catalogue;
 mod commit;
 mod copy;
+mod group;
 mod open;
 mod reader;
 mod select;
@@ -49,12 +50,15 @@ use crate::SinkPartition;
 use crate::SinkTable;
 use crate::TableSpec;
 use crate::TableStore;
+use group::Writer;
 use sql::Table;
 
 /// Tables in one SQLite file.
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Writes with others in one transaction.
+    group: Writer,
     /// Held for reading while a table is read or written, so that a switch finds them at rest.
     tables: RwLock<HashMap<String, Generations>>,
 }
@@ -80,7 +84,8 @@ impl SqliteStore {
     /// When the file cannot be opened or written, or a later program wrote it.
     pub async fn open(file: &Path) -> Result<Self, OpenStoreError> {
         let (writer, readers) = open::open(file).await?;
-        Ok(Self { writer, readers, tables: RwLock::default() })
+        let group = Writer::start(writer.clone());
+        Ok(Self { writer, readers, group, tables: RwLock::default() })
     }
 
     /// Learns what is served under a name. A generation that is no longer declared is served as it
@@ -157,7 +162,7 @@ impl TableStore for SqliteStore {
     }
 
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
-        commit::claim(&self.writer, partition).await
+        self.group.claim(partition).await
     }
 
     async fn commit(
@@ -173,7 +178,7 @@ impl TableStore for SqliteStore {
         let table = generations
             .and_then(|generations| generations.get(claim.partition.generation))
             .ok_or_else(|| CommitError::UnknownTable(table.to_owned()))?;
-        commit::commit(&self.writer, claim, table, rows, from, next).await
+        self.group.commit(claim, table, rows, from, next).await
     }
 
     async fn look_up(&self, table: &str, query: &LookUp) -> Result<Page, LookUpError> {

@@ -4,6 +4,7 @@
 //! statement is, is looked at before, so that a refusal can say what to do instead.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
@@ -228,7 +229,11 @@ fn plain(row: &SqliteRow, index: usize) -> Result<Value, sqlx::Error> {
         "REAL" => row.try_get_unchecked::<f64, _>(index)?.into(),
         "BLOB" => {
             let bytes = row.try_get_unchecked::<Vec<u8>, _>(index)?;
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+            let mut text = String::with_capacity(2 * bytes.len());
+            for byte in bytes {
+                let _ = write!(text, "{byte:02x}");
+            }
+            text.into()
         }
         _ => row.try_get_unchecked::<String, _>(index)?.into(),
     })

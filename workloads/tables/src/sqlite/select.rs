@@ -168,7 +168,7 @@ pub(super) async fn look_up(
     };
     let mut select = sqlx::query(AssertSqlSafe(statement));
     for cell in &cells {
-        select = bind(select, cell);
+        select = bind(select, cell.clone());
     }
     let found = select.fetch_all(readers).await.map_err(failed)?;
 
@@ -288,7 +288,7 @@ mod tests {
         let (statement, cells) = statement(&table, &query, &sort, 10).unwrap();
         let mut explain = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
         for cell in &cells {
-            explain = bind(explain, cell);
+            explain = bind(explain, cell.clone());
         }
         let steps = explain.fetch_all(&store.readers).await.unwrap();
         steps.iter().map(|step| step.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")

@@ -55,14 +55,14 @@ impl Table {
         Self::new(&plan, physical)
     }
 
-    /// Cuts rows into chunks, each with the statement that writes it.
-    pub(super) fn chunks<'a, T>(&self, mut rows: &'a [T]) -> Vec<(Arc<str>, &'a [T])> {
+    /// Cuts a number of rows into chunks: the statements that write them, one after the other, and
+    /// how many each takes.
+    pub(super) fn chunks(&self, mut rows: usize) -> Vec<(Arc<str>, usize)> {
         let mut chunks = Vec::new();
         for (size, upsert) in CHUNKS.iter().zip(&self.upserts) {
-            while rows.len() >= *size {
-                let (chunk, rest) = rows.split_at(*size);
-                chunks.push((Arc::clone(upsert), chunk));
-                rows = rest;
+            while rows >= *size {
+                chunks.push((Arc::clone(upsert), *size));
+                rows -= size;
             }
         }
         chunks
