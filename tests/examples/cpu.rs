@@ -102,7 +102,7 @@ fn events_out_of_order_count_in_their_period_and_later_ones_as_late() {
     let metrics = curl(&[&example.at("/metrics")]).body;
     let late: f64 = metrics
         .lines()
-        .filter(|line| line.starts_with("millrace_task_late") && line.contains("_total"))
+        .filter(|line| line.starts_with("millrace_task_records_late_total"))
         .filter_map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()))
         .sum();
     assert!((late - 1.0).abs() < 0.1, "{metrics}");

@@ -6,8 +6,8 @@
 //! values mirror those of positive ones. Magnitudes below 10^-9 count as zero. All doubles together
 //! have 73,055 buckets; a sketch holds those alone that are not empty.
 //!
-//! The quantile `q` of `n` values is the one of rank `floor(q * (n - 1))`, counted from 0 in
-//! ascending order.
+//! The quantile `q` of `n` values is the lowest value that at least `q * n` values do not exceed (the
+//! nearest rank).
 
 use super::buckets::Buckets;
 use super::number::Number;
@@ -54,15 +54,23 @@ pub(super) fn quantile(
     highest: Option<Number>,
 ) -> Option<f64> {
     let (lowest, highest) = (lowest?.to_double(), highest?.to_double());
-    #[expect(clippy::cast_precision_loss, reason = "a rank to 53 bits is exact enough")]
-    #[expect(clippy::cast_possible_truncation, reason = "it was an integer of 64 bits")]
-    let rank = libm::floor(q * (sketch.total() - 1) as f64) as i64;
+    let rank = rank(sketch.total(), q);
     let mut passed: i64 = 0;
     let (bucket, _) = sketch.iter().find(|(_, count)| {
         passed = passed.saturating_add(*count);
         passed > rank
     })?;
     Some(estimate(bucket).max(lowest).min(highest))
+}
+
+/// The rank of the quantile `q` of `count` values in ascending order, counted from 0.
+fn rank(count: i64, q: f64) -> i64 {
+    #[expect(clippy::cast_precision_loss, reason = "a rank to 53 bits is exact enough")]
+    let wanted = q * count as f64;
+    // A product such as 0.07 * 100 lies a little above the whole number that is meant.
+    #[expect(clippy::cast_possible_truncation, reason = "at most a count of 64 bits")]
+    let wanted = libm::ceil(wanted * (1.0 - 1e-12)) as i64;
+    (wanted - 1).max(0)
 }
 
 #[cfg(test)]
@@ -101,9 +109,10 @@ mod tests {
         ) {
             let found = found(&values, q).unwrap();
             values.sort_by(f64::total_cmp);
-            #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss)]
-            #[expect(clippy::cast_possible_truncation)]
-            let exact = values[(q * (values.len() - 1) as f64).floor() as usize];
+            // The lowest value that at least `q * n` do not exceed, counted one by one.
+            #[expect(clippy::cast_precision_loss)]
+            let enough = |place: usize| (place + 1) as f64 >= q * values.len() as f64 - 1e-9;
+            let exact = values[(0..values.len()).find(|place| enough(*place)).unwrap()];
             let allowed = if exact.abs() < SMALLEST { SMALLEST } else { 0.01 * exact.abs() };
             prop_assert!((found - exact).abs() <= allowed, "{found} for {exact}");
         }
@@ -122,6 +131,12 @@ mod tests {
         assert_eq!(found(&[42.5], 0.5), Some(42.5));
         assert_eq!(found(&[100.0, 100.0], 0.95), Some(100.0));
         assert_eq!(found(&[], 0.5), None);
+    }
+
+    #[test]
+    fn the_rank_is_the_nearest_one_at_or_above() {
+        let ranks = [(3, 0.95), (3, 0.5), (100, 0.07), (20, 0.95), (4, 0.0), (4, 1.0)];
+        assert_eq!(ranks.map(|(count, q)| rank(count, q)), [2, 1, 6, 18, 0, 3]);
     }
 
     #[test]
