@@ -105,13 +105,14 @@ fn expected(events: &[&Event]) -> (Value, [Option<f64>; 2]) {
     }
     let sum: f64 = numbers.iter().map(|(number, _)| number).sum();
     #[expect(clippy::cast_precision_loss)]
-    let (count, last) = (numbers.len() as f64, numbers.len() as f64 - 1.0);
+    let count = numbers.len() as f64;
     let whole = numbers.iter().all(|(_, value)| value.is_i64());
     #[expect(clippy::cast_possible_truncation)]
     let sum_value = if whole { json!(sum as i64) } else { json!(sum) };
     let some = |value: Value| if numbers.is_empty() { Value::Null } else { value };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let quantile = |q: f64| numbers.get((q * last).floor() as usize).map(|(number, _)| *number);
+    let rank = |q: f64| ((q * count).ceil() as usize).saturating_sub(1);
+    let quantile = |q: f64| numbers.get(rank(q)).map(|(number, _)| *number);
     let value = json!({
         "count": events.len(),
         "sum": some(sum_value),
