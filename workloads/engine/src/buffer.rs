@@ -124,6 +124,33 @@ impl Buffer {
         Some(lowest.saturating_add(1))
     }
 
+    /// Where the buffer is beyond its limits, leaves the higher half of its records in the log:
+    /// all from an event time on, which is given. The lowest event time stays, however many
+    /// records it has.
+    pub(crate) fn cut(&mut self) -> Option<i64> {
+        self.overflow()?;
+        let lowest = self.lowest_time()?;
+        self.highest_time().filter(|highest| *highest > lowest)?;
+        let mut times: Vec<i64> = Vec::with_capacity(self.records);
+        times.extend(self.row.iter().flat_map(|frame| frame.records.iter().map(|_| frame.time)));
+        times.extend(self.tree.iter().flat_map(|(time, records)| records.iter().map(|_| *time)));
+        let middle = times.len() / 2;
+        let (_, middle, above) = times.select_nth_unstable(middle);
+        // The first time above the lowest, where half of all have that one.
+        let cut = match *middle {
+            time if time > lowest => time,
+            _ => above.iter().copied().filter(|time| *time > lowest).min()?,
+        };
+        let left = self.row.split_off(self.row.partition_point(|frame| frame.time < cut));
+        let far = self.tree.split_off(&cut);
+        let left = left.iter().flat_map(|frame| &frame.records);
+        for buffered in left.chain(far.values().flatten()) {
+            self.records -= 1;
+            self.bytes -= weight(&buffered.record);
+        }
+        Some(cut)
+    }
+
     /// The lowest event time in the buffer.
     pub(crate) fn lowest_time(&self) -> Option<i64> {
         let row = self.row.front().map(|frame| frame.time);
@@ -208,6 +235,25 @@ mod tests {
         assert_eq!(buffer.lowest_time(), Some(211));
         buffer.insert(buffered("a", 1, 211, 8));
         assert_eq!(offsets(&buffer.release()), [7, 8]);
+    }
+
+    #[test]
+    fn a_cut_leaves_the_higher_half_in_the_log_and_never_the_lowest_time() {
+        let mut buffer = Buffer::new(BufferLimits { records: 3, bytes: usize::MAX });
+        for (offset, time) in (0..).zip([50, 10, 40]) {
+            buffer.insert(buffered("a", 1, time, offset));
+        }
+        assert_eq!(buffer.cut(), None);
+        buffer.insert(buffered("a", 1, 30, 3));
+        assert_eq!(buffer.cut(), Some(40));
+        assert_eq!((buffer.len(), buffer.highest_time()), (2, Some(30)));
+        for offset in 4..9 {
+            buffer.insert(buffered("a", 1, 10, offset));
+        }
+        assert_eq!(buffer.cut(), Some(30));
+        assert_eq!((buffer.len(), buffer.cut()), (6, None));
+        assert_eq!(offsets(&buffer.release()), [1, 4, 5, 6, 7, 8]);
+        assert_eq!((buffer.records, buffer.bytes), (0, 0));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_log::Entry;
 use millrace_log::InputPosition;
+use millrace_plan::model::Deduplication;
 use millrace_plan::model::OnLate;
 use millrace_plan::model::StreamOrigin;
 use millrace_plan::model::StreamPlan;
@@ -51,9 +52,12 @@ pub(crate) struct Input {
     pub(crate) partition: Partition,
     /// Where its late records go.
     pub(crate) on_late: OnLate,
+    /// Whether tasks write it: nothing in it is late.
+    pub(crate) derived: bool,
     /// The next offset to read.
     pub(crate) next: Offset,
     watermark: Watermark,
+    deduplicate: Option<Deduplication>,
     recent: Option<RecentIds>,
     /// Entries below were judged before the restart.
     judged_to: Offset,
@@ -94,9 +98,11 @@ impl Input {
             label: Arc::from(plan.name.as_str()),
             partition,
             on_late,
+            derived: matches!(plan.origin, StreamOrigin::Derived { .. }),
             next: position.scan_from,
             watermark: position.at_scan.clone(),
             recent: deduplicate.map(RecentIds::new),
+            deduplicate,
             judged_to: position.read_to,
             segments: VecDeque::from([Segment {
                 start: position.scan_from,
@@ -192,6 +198,22 @@ impl Input {
         }
     }
 
+    /// Goes back to where the records are read again that were judged and not released, as a
+    /// restart does. None of them may be in the buffer.
+    pub(crate) fn read_again(&mut self, released_to: i64, raised_to: i64) {
+        let position = self.position(released_to, raised_to);
+        self.next = position.scan_from;
+        self.watermark = position.at_scan.clone();
+        self.recent = self.deduplicate.map(RecentIds::new);
+        self.judged_to = position.read_to;
+        self.segments = VecDeque::from([Segment {
+            start: position.scan_from,
+            at_start: position.at_scan,
+            buffered: 0,
+        }]);
+        self.last_segment_entries = 0;
+    }
+
     /// Where a record of this input stood.
     pub(crate) fn origin(&self, offset: Offset, record: &Record) -> Origin {
         Origin {
@@ -216,7 +238,8 @@ impl Input {
     /// The position to commit when the task has processed everything below `released_to`.
     fn position(&mut self, released_to: i64, raised_to: i64) -> Position {
         if let Some(recent) = &mut self.recent {
-            recent.forget_before(released_to.min(self.watermark.current()));
+            // Ids are known by the highest event time; an idle mark may be far above it.
+            recent.forget_before(released_to.min(self.watermark.highest_time()));
         }
         let needed = self.recent.as_ref().and_then(RecentIds::lowest_offset);
         while self.segments.len() > 1 {
@@ -257,7 +280,6 @@ mod tests {
     use bytes::Bytes;
     use millrace_core::EventId;
     use millrace_core::Headers;
-    use millrace_plan::model::Deduplication;
     use millrace_plan::model::IngestedStream;
     use millrace_plan::model::Retention;
 
@@ -376,6 +398,51 @@ mod tests {
         take(&mut input, 0, 0, 1000);
         let position = input.position(i64::MIN, i64::MIN);
         assert_eq!((position.scan_from, position.read_to), (0, 5));
+    }
+
+    #[test]
+    fn an_idle_mark_far_ahead_changes_nothing_in_what_a_restart_knows() {
+        let log =
+            [Entry::Record(record(1, 1_000_000)), Entry::Mark(Mark::Idle { watermark: 1_999_000 })];
+        let mut input = Input::new(&stream(true), 0, 0, None);
+        for (offset, entry) in (0..).zip(log.clone()) {
+            input.take(offset, entry, i64::MIN, i64::MIN);
+        }
+        input.released(0);
+        let position = input.position(1_999_000, i64::MIN);
+        let mut again = Input::new(&stream(true), 0, 0, Some(position.clone()));
+        for offset in position.scan_from..2 {
+            let entry = log[usize::try_from(offset).unwrap()].clone();
+            assert_eq!(again.take(offset, entry, 1_999_000, i64::MIN), Judgement::Nothing);
+        }
+        for input in [&mut input, &mut again] {
+            let repeated = Entry::Record(record(1, 1_000_000));
+            assert_eq!(input.take(2, repeated, 1_999_000, i64::MIN), Judgement::Duplicate);
+        }
+    }
+
+    #[test]
+    fn reading_again_gives_back_what_was_judged_and_not_released() {
+        let log = [(1, 1000), (2, 1060), (3, 900), (1, 1000), (4, 1080)];
+        let mut input = Input::new(&stream(true), 0, 0, None);
+        for (offset, (id, time)) in (0..).zip(log) {
+            take(&mut input, offset, id, time);
+        }
+        input.released(0);
+        input.read_again(1030, i64::MIN);
+        assert_eq!((input.next, input.unread()), (0, 5));
+        let mut again = Vec::new();
+        for (offset, (id, time)) in (0..).zip(log) {
+            let judged = input.take(offset, Entry::Record(record(id, time)), 1030, i64::MIN);
+            if let Judgement::Buffer(record) = judged {
+                again.push(record.event_time);
+            } else {
+                assert_eq!(judged, Judgement::Nothing);
+            }
+        }
+        assert_eq!(again, [1060, 1080]);
+        let repeated = input.take(5, Entry::Record(record(2, 1060)), 1030, i64::MIN);
+        assert_eq!(repeated, Judgement::Duplicate);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(crate) struct Metrics {
     pub(crate) records_duplicate: Family<InputLabels, Counter>,
     pub(crate) entries_removed: Family<InputLabels, Counter>,
     pub(crate) watermark_raised: Family<StageLabels, Counter>,
+    pub(crate) buffer_cut: Family<StageLabels, Counter>,
     pub(crate) buffered: Family<TaskLabels, Gauge>,
     pub(crate) outputs: Family<StageLabels, Counter>,
     pub(crate) dead_letters: DeadLetterCounts,
@@ -72,6 +73,7 @@ impl Metrics {
             records_duplicate: Family::default(),
             entries_removed: Family::default(),
             watermark_raised: Family::default(),
+            buffer_cut: Family::default(),
             buffered: Family::default(),
             outputs: Family::default(),
             dead_letters: observer.dead_letters().clone(),
@@ -115,6 +117,11 @@ impl Metrics {
             "task_watermark_raised",
             "Times a full buffer was released early",
             metrics.watermark_raised.clone(),
+        );
+        observer.register(
+            "task_buffer_cut",
+            "Times a full buffer left records in the log, to be read again",
+            metrics.buffer_cut.clone(),
         );
         observer.register(
             "task_buffered_records",

@@ -145,6 +145,7 @@ impl Supervisor {
             claim,
             sources,
             buffer: Buffer::new(stage.buffer),
+            cut: None,
             operators,
             released_to,
             raised_to,
@@ -193,7 +194,9 @@ impl Supervisor {
             source,
         })?;
         let input = Input::new(plan, self.partition, upstream, position);
-        Ok(Source { input, end, upstream_finished })
+        // What is late is a fact of the log: one stage tells of it, whoever else reads the stream.
+        let first = self.plan.stages.iter().position(|stage| stage.inputs.contains(stream));
+        Ok(Source { input, end, upstream_finished, reports: first == Some(self.stage) })
     }
 
     /// The streams that this stage writes and another stage reads.

@@ -53,6 +53,8 @@ pub(crate) struct Source {
     pub(crate) end: watch::Receiver<Offset>,
     /// Whether whoever writes the stream has finished; only asked under `--until-end`.
     pub(crate) upstream_finished: watch::Receiver<bool>,
+    /// Whether this stage tells of the stream's records that no stage can take.
+    pub(crate) reports: bool,
 }
 
 impl Source {
@@ -88,6 +90,8 @@ pub(crate) struct Task {
     pub(crate) claim: TaskClaim,
     pub(crate) sources: Vec<Source>,
     pub(crate) buffer: Buffer,
+    /// Records from this event time on did not fit into the buffer: they are read again.
+    pub(crate) cut: Option<i64>,
     pub(crate) operators: Operators,
     pub(crate) outbox: Outbox,
     pub(crate) released_to: i64,
@@ -117,7 +121,9 @@ impl Task {
                 self.commit().await?;
                 return Ok(Ended::Shutdown);
             }
-            if let Some(source) = self.furthest_behind() {
+            if let Some(cut) = self.cut_is_reached() {
+                self.read_again(cut)?;
+            } else if let Some(source) = self.furthest_behind() {
                 self.read(source).await?;
                 self.release_below(self.watermark())?;
                 if self.sources.iter().any(|source| source.ended(self.until_end)) {
@@ -148,8 +154,20 @@ impl Task {
         })
     }
 
-    /// The lowest watermark of the inputs that have not ended, or what it was raised to.
+    /// What the inputs have reached, up to where the buffer was cut.
     fn watermark(&self) -> i64 {
+        let reached = self.reached();
+        self.cut.map_or(reached, |cut| reached.min(cut))
+    }
+
+    /// The cut, when everything before it can be processed.
+    fn cut_is_reached(&self) -> Option<i64> {
+        let ended = || self.sources.iter().all(|source| source.ended(self.until_end));
+        self.cut.filter(|cut| self.reached() >= *cut || ended())
+    }
+
+    /// The lowest watermark of the inputs that have not ended, or what it was raised to.
+    fn reached(&self) -> i64 {
         self.sources
             .iter()
             .filter(|source| !source.ended(self.until_end))
@@ -160,7 +178,7 @@ impl Task {
     }
 
     async fn read(&mut self, index: usize) -> Result<(), TaskError> {
-        self.note_removed(index)?;
+        self.note_removed(index, self.sources[index].input.unread())?;
         let input = &self.sources[index].input;
         let batch =
             self.log.read(&input.stream, input.partition, input.next, self.batch).await.map_err(
@@ -185,14 +203,9 @@ impl Task {
                 Judgement::Duplicate => self.metrics.duplicate(index),
                 Judgement::Late(record) => self.late(index, offset, record),
                 Judgement::Buffer(record) => {
-                    self.buffer.insert(Buffered { input: index, offset, record });
-                    if let Some(watermark) = self.buffer.overflow() {
-                        // Otherwise it is full of what is due and was not released yet.
-                        if watermark > self.watermark() {
-                            self.metrics.raised();
-                            self.raised_to = watermark;
-                        }
-                        self.release_below(self.watermark())?;
+                    if self.cut.is_none_or(|cut| record.event_time < cut) {
+                        self.buffer.insert(Buffered { input: index, offset, record });
+                        self.make_room()?;
                     }
                 }
             }
@@ -203,8 +216,40 @@ impl Task {
         Ok(())
     }
 
-    /// Says where retention has removed what this task had still to read.
-    fn note_removed(&self, index: usize) -> Result<(), TaskError> {
+    /// Where the buffer is full, releases its lowest event time early. Nothing in a derived stream
+    /// may become late by that, so a task that reads one leaves the higher times in the log.
+    fn make_room(&mut self) -> Result<(), TaskError> {
+        let Some(watermark) = self.buffer.overflow() else { return Ok(()) };
+        // Otherwise it is full of what is due and was not released yet.
+        if watermark > self.watermark() {
+            if self.sources.iter().any(|source| source.input.derived) {
+                if let Some(cut) = self.buffer.cut() {
+                    self.metrics.cut();
+                    self.cut = Some(cut);
+                }
+                return Ok(());
+            }
+            self.metrics.raised();
+            self.raised_to = watermark;
+        }
+        self.release_below(self.watermark())
+    }
+
+    /// Processes everything before the cut, and goes back to what was left in the log.
+    fn read_again(&mut self, cut: i64) -> Result<(), TaskError> {
+        self.release_below(cut)?;
+        self.cut = None;
+        for index in 0..self.sources.len() {
+            let input = &mut self.sources[index].input;
+            input.read_again(self.released_to, self.raised_to);
+            let next = input.next;
+            self.note_removed(index, next)?;
+        }
+        Ok(())
+    }
+
+    /// Says where retention has removed what this task had still to read, from an offset on.
+    fn note_removed(&self, index: usize, unread: Offset) -> Result<(), TaskError> {
         let input = &self.sources[index].input;
         let info = self.log.partition_info(&input.stream, input.partition).map_err(|source| {
             TaskError::Read {
@@ -213,7 +258,6 @@ impl Task {
                 source,
             }
         })?;
-        let unread = input.unread();
         // A task that is new begins with what there is.
         if unread > 0 && unread < info.start {
             self.metrics.removed(index, info.start - unread);
@@ -231,7 +275,9 @@ impl Task {
     fn late(&mut self, index: usize, offset: Offset, record: Record) {
         self.metrics.late(index);
         let input = &self.sources[index].input;
-        if input.on_late == OnLate::Drop {
+        // What is late only because this task released its buffer early concerns it alone.
+        let told_elsewhere = !self.sources[index].reports && record.event_time < input.watermark();
+        if input.on_late == OnLate::Drop || told_elsewhere {
             return;
         }
         let reason = format!(
@@ -290,8 +336,12 @@ impl Task {
                     self.operators.process(index, &event, &origin);
                 }
                 Err(error) => {
+                    if !self.sources[index].reports {
+                        continue;
+                    }
+                    let stream = &self.sources[index].input.stream;
                     let reason = format!("the event is not JSON: {error}");
-                    let stage = self.outbox.refuse_record(&input.stream, reason, record, &origin);
+                    let stage = self.outbox.refuse_record(stream, reason, record, &origin);
                     self.metrics.refused(&stage);
                 }
             }

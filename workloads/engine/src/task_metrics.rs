@@ -30,6 +30,7 @@ pub(crate) struct TaskMetrics {
     partition: i32,
     inputs: Vec<InputCounters>,
     raised: Counter,
+    cut: Counter,
     buffered: Gauge,
     outputs: Counter,
     output_bytes: Counter,
@@ -69,6 +70,7 @@ impl TaskMetrics {
             partition,
             inputs,
             raised: metrics.watermark_raised.get_or_create_owned(&stage_labels),
+            cut: metrics.buffer_cut.get_or_create_owned(&stage_labels),
             buffered: metrics.buffered.get_or_create_owned(&task_labels),
             outputs: metrics.outputs.get_or_create_owned(&stage_labels),
             output_bytes: metrics.output_bytes.get_or_create_owned(&stage_labels),
@@ -103,6 +105,11 @@ impl TaskMetrics {
 
     pub(crate) fn raised(&self) {
         self.raised.inc();
+    }
+
+    /// Counts that a full buffer left records in the log.
+    pub(crate) fn cut(&self) {
+        self.cut.inc();
     }
 
     /// Notes how much is buffered and kept.

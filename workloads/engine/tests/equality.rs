@@ -6,9 +6,11 @@
 mod common;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use common::*;
 use millrace_core::Record;
+use millrace_core::key::partition_of;
 use millrace_plan::Plan;
 use rand::Rng;
 use rand::SeedableRng;
@@ -103,10 +105,14 @@ async fn a_change_of_key_between_stages_changes_nothing_over_any_partitions() {
 /// Stops the engine at random moments without a last commit, while input goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ends_without_a_last_commit_change_nothing() {
-    for plan in [race_plan(2), two_stage_plan(3), timers::timers_plan(3)] {
+    for mut plan in [race_plan(2), two_stage_plan(3), timers::timers_plan(3)] {
         let key = if plan.stages.len() == 1 { ".race" } else { ".car" };
         let records = race_records(2, 60, key);
         let expected = outputs_of(&plan, &records, 1000).await;
+        // Buffers of derived streams that are far too small change nothing, either.
+        for stage in &mut plan.stages[1..] {
+            stage.buffer.records = 10;
+        }
 
         let folder = tempfile::tempdir().unwrap();
         let log = open(folder.path(), &plan).await;
@@ -132,4 +138,36 @@ async fn ends_without_a_last_commit_change_nothing() {
         assert_eq!(outputs(&log, &plan).await, expected);
         log.close().await;
     }
+}
+
+#[tokio::test]
+async fn nothing_of_a_derived_stream_is_late_however_far_one_of_its_writers_lags() {
+    let mut plan = two_stage_plan(3);
+    let records = race_records(1, 200, ".car");
+    let expected = outputs_of(&plan, &records, 1000).await;
+    assert_eq!(expected["dead-letters"], []);
+    for stage in &mut plan.stages[1..] {
+        stage.buffer.records = 20;
+    }
+    let (behind, ahead): (Vec<Record>, Vec<Record>) =
+        records.into_iter().partition(|record| partition_of(&record.key, 3) == 0);
+    assert!(!behind.is_empty() && !ahead.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), &plan).await;
+    append(&log, &plan, &ahead).await;
+    let shutdown = CancellationToken::new();
+    let engine = start(&log, &plan, &options(1000, false), &shutdown);
+    let of_race = partition_of(b"race0", 3);
+    let mut end = log.follow(&name("motion"), of_race).unwrap();
+    // The disorder of 500 ms holds the last three ticks back.
+    let written = 197 * i64::try_from(ahead.len() / 200).unwrap();
+    tokio::time::timeout(Duration::from_secs(30), end.wait_for(|end| *end >= written))
+        .await
+        .unwrap()
+        .unwrap();
+    shutdown.cancel();
+    engine.join().await.unwrap();
+    append(&log, &plan, &behind).await;
+    run_to_end(&log, &plan, 1000).await.unwrap();
+    assert_eq!(outputs(&log, &plan).await, expected);
 }

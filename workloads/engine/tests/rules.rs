@@ -54,6 +54,26 @@ async fn a_late_event_becomes_one_dead_letter_that_says_why() {
 }
 
 #[tokio::test]
+async fn a_late_event_of_a_stream_that_two_stages_read_is_one_dead_letter() {
+    let mut plan = race_plan(1);
+    let mut other = plan.stages[0].clone();
+    other.name = "again".to_owned();
+    other.operators.truncate(1);
+    other.operators[0].name = "again".to_owned();
+    other.operators[0].output = Some(name("again"));
+    plan.stages.push(other);
+    plan.streams.push(derived("again", 1, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), &plan).await;
+    let records = race_records(1, 10, ".race");
+    append(&log, &plan, &records[6..]).await;
+    append(&log, &plan, &records[..1]).await;
+    run_to_end(&log, &plan, 1000).await.unwrap();
+    assert_eq!(content(&log, &plan, "again").await.len(), 54);
+    assert_eq!(content(&log, &plan, "dead-letters").await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_idle_mark_releases_the_last_frame() {
     let plan = race_plan(1);
     let folder = tempfile::tempdir().unwrap();
