@@ -199,6 +199,21 @@ fn the_last_spans_are_sent_at_the_end() {
 }
 
 #[test]
+fn a_look_up_is_a_span_of_its_caller() {
+    let collector = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", collector.address);
+    let arguments = ["--otlp", url.as_str(), "--otlp-sample", "0"];
+    let mut pipeline = Pipeline::start(&example("timestamps.yaml"), folder.path(), &arguments);
+    let unknown = format!("http://{}/api/v1/timestamp/{CORRELATION_ID}", pipeline.http());
+    assert_eq!(curl(&["-H", SAMPLED, &unknown]).status, 404);
+    let spans = collector.wait_for(&mut pipeline, 1);
+    let look_up = find(&spans, "GET /api/v1/timestamp/{id}");
+    assert_eq!(hex(&look_up.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(attribute(look_up, "http.response.status_code"), "404");
+}
+
+#[test]
 fn what_is_derived_and_sent_belongs_to_the_trace_of_its_cause() {
     let (collector, receiver) = (Server::start(), Server::start());
     let folder = tempfile::tempdir().unwrap();
