@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_yaml_ng::Value;
+use support::process::Pipeline;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -38,8 +42,27 @@ fn documents() -> Vec<(PathBuf, String)> {
 
 /// The YAML blocks of a document.
 fn blocks(text: &str) -> Vec<&str> {
-    let parts = text.split("```yaml\n").skip(1);
+    blocks_of(text, "```yaml\n")
+}
+
+fn blocks_of<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+    let parts = text.split(begin).skip(1);
     parts.map(|part| part.split_once("```").unwrap().0).collect()
+}
+
+/// What a shell prints for a block of commands, the pipeline being at another address than it says.
+fn shell(folder: &Path, commands: &str, http: &str) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_millrace")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-eu", "-c", &commands.replace("127.0.0.1:8080", http)])
+        .env("PATH", path)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{commands}\n{text}");
+    text
 }
 
 fn millrace(command: &str, file: &Path) {
@@ -90,6 +113,52 @@ fn ways_in_and_out_that_replace_those_of_a_resource_are_valid() {
     let file = folder.path().join("cellar.yaml");
     std::fs::write(&file, serde_yaml_ng::to_string(&resource).unwrap()).unwrap();
     millrace("validate", &file);
+}
+
+#[test]
+fn the_guide_from_nothing_to_a_pipeline_can_be_followed() {
+    let text = std::fs::read_to_string(root().join("docs/guide/greenhouse.md")).unwrap();
+    let (yaml, commands) = (blocks(&text), blocks_of(&text, "```sh\n"));
+    assert_eq!((yaml.len(), commands.len()), (5, 5));
+    let folder = tempfile::tempdir().unwrap();
+    let resource = folder.path().join("greenhouse.yaml");
+
+    // Take events.
+    std::fs::write(&resource, yaml[0]).unwrap();
+    assert!(commands[1].starts_with("millrace validate greenhouse.yaml\nmillrace run"));
+    millrace("validate", &resource);
+    let mut pipeline = Pipeline::start(&resource, folder.path(), &[]);
+    let answers = shell(folder.path(), commands[2], &pipeline.http());
+    assert!(answers.contains("202 Accepted"), "{answers}");
+    assert!(answers.contains("\"pointer\":\"/house\""), "{answers}");
+    assert!(answers.contains("\"pointer\":\"/celsius\""), "{answers}");
+    assert!(answers.ends_with("{\"accepted\":2}"), "{answers}");
+    pipeline.kill();
+
+    // Compute; keep, tell and ask.
+    let mut grown: Value = serde_yaml_ng::from_str(yaml[0]).unwrap();
+    for fragment in &yaml[1..4] {
+        let fragment: Value = serde_yaml_ng::from_str(fragment).unwrap();
+        for (section, parts) in fragment.as_mapping().unwrap() {
+            match (grown["spec"].get_mut(section), parts) {
+                (Some(Value::Sequence(there)), Value::Sequence(more)) => {
+                    there.extend(more.iter().cloned());
+                }
+                _ => grown["spec"][section] = parts.clone(),
+            }
+        }
+    }
+    std::fs::write(&resource, serde_yaml_ng::to_string(&grown).unwrap()).unwrap();
+    millrace("validate", &resource);
+    let mut pipeline = Pipeline::start(&resource, folder.path(), &[]);
+    let answers = shell(folder.path(), commands[3], &pipeline.http());
+    assert_eq!(answers, "[]", "ten minutes are not over");
+    pipeline.kill();
+
+    // Test it.
+    std::fs::write(folder.path().join("greenhouse.test.yaml"), yaml[4]).unwrap();
+    let told = shell(folder.path(), commands[4], "");
+    assert!(told.contains("the climate of ten minutes"), "{told}");
 }
 
 #[test]
