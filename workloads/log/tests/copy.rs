@@ -18,6 +18,7 @@ use millrace_log::StateChange;
 use millrace_log::StreamConfig;
 use millrace_log::TaskCommit;
 use millrace_log::TaskName;
+use millrace_log::embedded::CopyLogError;
 use millrace_log::embedded::RestoreLogError;
 use millrace_log::embedded::restore;
 use millrace_plan::model::Retention;
@@ -126,4 +127,26 @@ async fn what_is_no_part_is_refused() {
     let parts = [b"something".to_vec()];
     let refused = restore(&folder.path().join("x"), parts.into_iter().map(Ok));
     assert!(matches!(refused, Err(RestoreLogError::Damaged)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_gives_way_to_a_log_that_needs_its_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = filled(&folder).await;
+    let copy = log.copy().await.unwrap();
+    let ends = copy.interruption();
+    assert!(!ends());
+    let closing = tokio::spawn(async move { log.close().await });
+    while !ends() {
+        tokio::task::yield_now().await;
+    }
+    let mut parts = 0;
+    let written = copy.write(|_| {
+        parts += 1;
+        Ok(())
+    });
+    assert!(matches!(written, Err(CopyLogError::Interrupted)), "{written:?}");
+    assert_eq!(parts, 0);
+    drop(copy);
+    closing.await.unwrap();
 }

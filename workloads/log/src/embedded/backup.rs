@@ -42,6 +42,9 @@ pub enum CopyLogError {
     /// The log cannot be read.
     #[error("cannot read the log")]
     Read(#[source] StorageError),
+    /// The log has to be opened anew after a failed write, or is being closed.
+    #[error("the log was to be opened anew or closed meanwhile: take the copy again")]
+    Interrupted,
     /// The part was not taken.
     #[error("cannot write the copy")]
     Write(#[from] std::io::Error),
@@ -83,14 +86,28 @@ impl LogCopy {
         Ok(Self { _store: store, snapshot, keyspaces, shared })
     }
 
-    /// Hands the parts over, in their order.
+    /// Whether this copy is to be given up now: it keeps the database open, which the log may have
+    /// to open anew.
+    pub fn interruption(&self) -> impl Fn() -> bool + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.open_store().is_none()
+    }
+
+    /// Hands the parts over, in their order. Between two parts it gives way to a log that has to
+    /// be opened anew.
     ///
     /// # Errors
-    /// When the log cannot be read, or a part is not taken.
+    /// When the log cannot be read, is to be opened anew or closed, or a part is not taken.
     pub fn write(
         &self,
         mut part: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), CopyLogError> {
+        let mut part = |bytes: &[u8]| {
+            if self.shared.open_store().is_none() {
+                return Err(CopyLogError::Interrupted);
+            }
+            Ok(part(bytes)?)
+        };
         for keyspace in &self.keyspaces {
             let mut bytes = begin(keyspace.name());
             let empty = bytes.len();

@@ -15,3 +15,4 @@ pub(crate) use read::verify;
 pub(crate) use stream::stream;
 pub(crate) use write::BackupError;
 pub(crate) use write::prepare;
+pub(crate) use write::remove_left;

@@ -14,6 +14,7 @@ use millrace_log::embedded::EmbeddedLog;
 use millrace_log::embedded::LogCopy;
 use millrace_tables::sqlite::CopyTablesError;
 use tempfile::TempDir;
+use tracing::warn;
 
 use super::manifest::Entry;
 use super::manifest::FORMAT;
@@ -22,6 +23,9 @@ use super::manifest::MANIFEST;
 use super::manifest::Manifest;
 use super::manifest::TABLES;
 use crate::process::live::now_millis;
+
+/// What the names of folders with copies begin with.
+const ROOM: &str = ".backup";
 
 /// A backup that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,7 @@ pub(crate) async fn prepare(
 ) -> Result<Source, BackupError> {
     let begun = now_millis();
     let room = tempfile::Builder::new()
-        .prefix(".backup")
+        .prefix(ROOM)
         .tempdir_in(folder)
         .map_err(|source| BackupError::Folder { folder: folder.to_owned(), source })?;
     let copy = room.path().join(TABLES);
@@ -73,7 +77,25 @@ pub(crate) async fn prepare(
     Ok(Source { begun, log, tables: copy, _folder: room })
 }
 
+/// Removes copies that a process left which died while it took a backup.
+pub(crate) fn remove_left(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(ROOM)
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            let path = entry.path();
+            warn!(message = "A copy that a backup left cannot be removed.", ?path, %error);
+        }
+    }
+}
+
 impl Source {
+    /// Whether the log must be given up now, since it is to be opened anew or closed.
+    pub(crate) fn interruption(&self) -> impl Fn() -> bool + Send + 'static {
+        self.log.interruption()
+    }
+
     /// Writes the archive, on a thread that may block.
     pub(crate) fn write(&self, out: impl Write) -> Result<(), BackupError> {
         let mut archive = tar::Builder::new(out);
@@ -125,4 +147,22 @@ fn append(
     header.set_mode(0o600);
     header.set_mtime(u64::try_from(begun / 1000).unwrap_or(0));
     archive.append_data(&mut header, name, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_that_a_dead_process_left_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".backupA1", "log"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("file"), "content").unwrap();
+        }
+        remove_left(folder.path());
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].file_name(), "log");
+    }
 }

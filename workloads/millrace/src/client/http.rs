@@ -182,9 +182,9 @@ impl Client {
         self.json_of(self.send(Method::POST, path, "application/json", body).await?).await
     }
 
-    /// Asks for a body of any length; what is refused is an error.
+    /// Has a body of any length made; what is refused is an error.
     pub(crate) async fn download(&self, path: &str) -> Result<Incoming, RequestError> {
-        let response = self.send(Method::GET, path, "*/*", Bytes::new()).await?;
+        let response = self.send(Method::POST, path, "*/*", Bytes::new()).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());

@@ -16,9 +16,11 @@ use millrace_query::Operations;
 use millrace_query::ReplayWish;
 use serde_json::Value;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
 use crate::backup;
+use crate::backup::BackupError;
 use crate::process::generations::BeginRebuildError;
 use crate::process::generations::OpenGenerationsError;
 use crate::process::generations::RebuildState;
@@ -36,6 +38,8 @@ pub(super) struct RunningOperations {
     log: Arc<EmbeddedLog>,
     folder: PathBuf,
     replays: Replays,
+    /// One backup at a time: each has a copy of the tables, and a thread of its own.
+    backups: Arc<Semaphore>,
 }
 
 impl RunningOperations {
@@ -45,6 +49,7 @@ impl RunningOperations {
             serving: Arc::clone(&storage.serving),
             log: Arc::clone(&storage.embedded),
             folder: storage.folder.clone(),
+            backups: Arc::new(Semaphore::new(1)),
             replays: Replays::new(Arc::clone(&storage.plan), Arc::clone(&storage.log)),
         }
     }
@@ -154,7 +159,7 @@ impl Operations for RunningOperations {
             until: wish.until.map(bound).transpose()?,
             to: name(wish.to)?,
         };
-        let begun = self.replays.begin(request, wish.restart).await;
+        let begun = self.replays.begin(request, wish.restart);
         begun.map(|progress| json!(progress)).map_err(OperationRefused::Conflict)
     }
 
@@ -163,12 +168,17 @@ impl Operations for RunningOperations {
     }
 
     async fn backup(&self) -> Result<mpsc::Receiver<std::io::Result<Bytes>>, OperationRefused> {
+        let busy = |_| {
+            let reason = "a backup is being taken already: try again when it is done";
+            OperationRefused::Unavailable(reason.to_owned())
+        };
+        let permit = Arc::clone(&self.backups).try_acquire_owned().map_err(busy)?;
+        let unavailable = |error: BackupError| OperationRefused::Unavailable(with_causes(&error));
         // No switch between the copies of tables and log.
         let _steady = self.serving.steady.lock().await;
         let tables = self.folder.join(TABLES_FILE);
-        match backup::prepare(&self.log, &self.folder, &tables).await {
-            Ok(source) => Ok(backup::stream(source)),
-            Err(error) => Err(OperationRefused::Unavailable(with_causes(&error))),
-        }
+        let source =
+            backup::prepare(&self.log, &self.folder, &tables).await.map_err(unavailable)?;
+        backup::stream(source, permit).map_err(unavailable)
     }
 }

@@ -15,7 +15,10 @@ use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::StreamName;
 use millrace_core::dead_letter::SourcePosition;
+use millrace_core::key::KeyError;
+use millrace_core::key::key_of;
 use millrace_core::key::partition_of;
+use millrace_core::time::event_time;
 use millrace_core::time::rfc3339;
 use millrace_core::with_causes;
 use millrace_log::Append;
@@ -23,6 +26,7 @@ use millrace_log::Entry;
 use millrace_log::InputPosition;
 use millrace_log::Log;
 use millrace_log::ReadLimit;
+use millrace_log::TaskClaim;
 use millrace_log::TaskCommit;
 use millrace_log::TaskName;
 use millrace_plan::Plan;
@@ -41,6 +45,9 @@ const BATCH: ReadLimit = ReadLimit { entries: 1000, bytes: 4 << 20 };
 
 /// Replays that are remembered; the oldest that are done go first.
 const MAX_REPLAYS: usize = 100;
+
+/// Replays that run at once.
+const MAX_RUNNING: usize = 4;
 
 /// Where a replay begins or ends, in each partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +167,7 @@ impl Replays {
     }
 
     /// Begins or continues a replay, or joins it where it runs; the reason if it cannot be.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         &self,
         request: ReplayRequest,
         restart: bool,
@@ -174,14 +181,6 @@ impl Replays {
             ));
         };
         let id = request.id();
-        let running = self.progress(&id).filter(|job| job.state == ReplayState::Running);
-        if let Some(running) = running {
-            return Ok(running);
-        }
-        let tasks: Vec<_> = (0..source.partitions).map(|partition| task(&id, partition)).collect();
-        if restart {
-            self.log.remove(&[], &tasks).await.map_err(|error| with_causes(&error))?;
-        }
         let progress = ReplayProgress {
             id: id.clone(),
             state: ReplayState::Running,
@@ -191,7 +190,9 @@ impl Replays {
             refused: 0,
             reason: None,
         };
-        self.remember(progress.clone());
+        if let Some(running) = self.enter(&progress)? {
+            return Ok(running);
+        }
         let job = Job {
             replays: self.clone(),
             source: source.clone(),
@@ -200,7 +201,8 @@ impl Replays {
             request,
             id,
         };
-        tokio::spawn(job.run());
+        // On its own, since whoever asked for it may leave.
+        tokio::spawn(job.run(restart));
         Ok(progress)
     }
 
@@ -216,20 +218,37 @@ impl Replays {
         })
     }
 
-    fn remember(&self, progress: ReplayProgress) {
+    /// Takes a replay up; returns it if it runs already.
+    fn enter(&self, progress: &ReplayProgress) -> Result<Option<ReplayProgress>, String> {
         let mut jobs = self.jobs.lock();
+        let is_running = |job: &&ReplayProgress| job.state == ReplayState::Running;
+        if let Some(running) = jobs.get(&progress.id).filter(is_running) {
+            return Ok(Some(running.clone()));
+        }
+        if jobs.values().filter(is_running).count() >= MAX_RUNNING {
+            return Err(format!("{MAX_RUNNING} replays run: wait until one is done"));
+        }
         if jobs.len() >= MAX_REPLAYS {
             let done = jobs.values().find(|job| job.state != ReplayState::Running);
             if let Some(id) = done.map(|job| job.id.clone()) {
                 jobs.remove(&id);
             }
         }
-        jobs.insert(progress.id.clone(), progress);
+        jobs.insert(progress.id.clone(), progress.clone());
+        Ok(None)
     }
 }
 
 fn task(id: &str, partition: Partition) -> TaskName {
     TaskName { stage: format!("replay.{id}"), partition }
+}
+
+/// What is left to read of a partition.
+struct Span {
+    partition: Partition,
+    claim: TaskClaim,
+    next: Offset,
+    end: Offset,
 }
 
 /// A replay at work.
@@ -243,8 +262,8 @@ struct Job {
 }
 
 impl Job {
-    async fn run(self) {
-        let result = self.replay().await;
+    async fn run(self, restart: bool) {
+        let result = self.replay(restart).await;
         self.tell(|progress| match &result {
             Ok(()) => progress.state = ReplayState::Done,
             Err(error) => {
@@ -266,14 +285,26 @@ impl Job {
         }
     }
 
-    async fn replay(&self) -> Result<(), Trouble> {
-        for partition in 0..self.source.partitions {
-            self.partition(partition).await?;
+    async fn replay(&self, restart: bool) -> Result<(), Trouble> {
+        let partitions = 0..self.source.partitions;
+        if restart {
+            let tasks: Vec<_> = partitions.clone().map(|at| task(&self.id, at)).collect();
+            self.replays.log.remove(&[], &tasks).await?;
+        }
+        // All ends before the first event: into its own stream, or one that is made from it, a
+        // replay would otherwise never come to an end.
+        let mut spans = Vec::new();
+        for partition in partitions {
+            spans.push(self.span(partition).await?);
+        }
+        for span in spans {
+            self.partition(span).await?;
         }
         Ok(())
     }
 
-    async fn partition(&self, partition: Partition) -> Result<(), Trouble> {
+    /// What is to be read of a partition; fixed when the replay first begins.
+    async fn span(&self, partition: Partition) -> Result<Span, Trouble> {
         let log = &self.replays.log;
         let info = log.partition_info(&self.source.name, partition)?;
         let (claim, snapshot) = log.claim_task(&task(&self.id, partition)).await?;
@@ -285,19 +316,33 @@ impl Job {
             Some(Bound::Offset(until)) => until.clamp(first, info.end.max(first)),
             _ => info.end,
         };
-        // The end is that of the first time, so that a replay into its own stream has one.
-        let (mut next, end) = match snapshot.positions.first() {
+        let (next, end) = match snapshot.positions.first() {
             Some(position) => {
                 let end =
                     <[u8; 8]>::try_from(&*position.metadata).map_or(last, Offset::from_be_bytes);
                 (position.next, end)
             }
-            None => (first, last),
+            None => {
+                let positions = vec![self.position(partition, first, last)];
+                log.commit_task(&claim, TaskCommit { positions, ..TaskCommit::default() }).await?;
+                (first, last)
+            }
         };
         self.tell(|progress| {
-            progress.total += end - first;
+            progress.total += (end - first).max(0);
             progress.done += (next - first).max(0);
         });
+        Ok(Span { partition, claim, next, end })
+    }
+
+    fn position(&self, partition: Partition, next: Offset, end: Offset) -> InputPosition {
+        let metadata = Bytes::copy_from_slice(&end.to_be_bytes());
+        InputPosition { stream: self.source.name.clone(), partition, next, metadata }
+    }
+
+    async fn partition(&self, span: Span) -> Result<(), Trouble> {
+        let log = &self.replays.log;
+        let Span { partition, claim, mut next, end } = span;
         while next < end {
             let batch = log.read(&self.source.name, partition, next, BATCH).await?;
             if batch.next <= next {
@@ -309,8 +354,8 @@ impl Job {
                 if offset >= end || !self.request.wants(offset, &record) {
                     continue;
                 }
-                outputs.push(match self.check(&record) {
-                    Ok(()) => self.append(record),
+                outputs.push(match self.taken(&record) {
+                    Ok(taken) => self.append(taken),
                     Err(reason) => {
                         refused += 1;
                         self.dead_letter(partition, offset, record, reason)
@@ -319,12 +364,7 @@ impl Job {
             }
             let appended = outputs.len() as u64 - refused;
             let reached = batch.next.min(end);
-            let position = InputPosition {
-                stream: self.source.name.clone(),
-                partition,
-                next: reached,
-                metadata: Bytes::copy_from_slice(&end.to_be_bytes()),
-            };
+            let position = self.position(partition, reached, end);
             let commit = TaskCommit { outputs, state: Vec::new(), positions: vec![position] };
             log.commit_task(&claim, commit).await?;
             self.tell(|progress| {
@@ -337,8 +377,9 @@ impl Job {
         Ok(())
     }
 
-    /// Why the stream does not take an event, if it does not.
-    fn check(&self, record: &Record) -> Result<(), String> {
+    /// The event as the stream takes it, or why it does not. In another stream than its own it has
+    /// the key, the time and the identity that are declared there.
+    fn taken(&self, record: &Record) -> Result<Record, String> {
         let event = Event::parse(Arc::from(self.target.name.as_str()), record.clone())
             .map_err(|error| format!("the event is not JSON: {error}"))?;
         if let Some(schema) = &self.takes.schema {
@@ -347,7 +388,21 @@ impl Job {
                 all.join("; ")
             })?;
         }
-        Ok(())
+        let mut taken = record.clone();
+        if self.source.name == self.target.name {
+            return Ok(taken);
+        }
+        let refused = |error: KeyError| error.to_string();
+        taken.key = key_of(&event.value, &self.takes.key).map_err(refused)?;
+        if let Some(field) = &self.takes.event_time {
+            taken.event_time = event_time(&event.value, &field.path, field.format)
+                .map_err(|error| error.to_string())?;
+        }
+        if let Some(path) = &self.takes.event_id {
+            let declared = key_of(&event.value, std::slice::from_ref(path)).map_err(refused)?;
+            taken.id = EventId::declared(self.target.name.as_str(), &declared);
+        }
+        Ok(taken)
     }
 
     fn append(&self, record: Record) -> Append {

@@ -77,6 +77,8 @@ pub(super) fn operations(plan: &Plan) -> Vec<Operation> {
     operations.extend(tables(plan));
     operations.extend(dead_letters());
     operations.extend(rebuilds());
+    operations.extend(replays());
+    operations.push(backup());
     operations
 }
 
@@ -104,12 +106,68 @@ fn rebuilds() -> [Operation; 2] {
                 (400, "The body is not what is expected."),
                 (403, "A page of another site sent this."),
                 none,
+                (408, "The body has not come in time."),
                 (409, "What there is does not allow it."),
                 (413, "The body is too large."),
                 (415, "The header `Content-Type: application/json` is missing."),
                 (503, "It may succeed later."),
             ]),
     ]
+}
+
+fn replays() -> [Operation; 2] {
+    let state = json!({"description": "The replay and how far it has come."});
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let body = json!({
+        "type": "object",
+        "required": ["stream", "from", "to"],
+        "additionalProperties": false,
+        "properties": {
+            "stream": text("The recorded stream."),
+            "from": text("The first event: a time in RFC 3339, or an offset."),
+            "until": text("The end, not included; the end of the stream by default."),
+            "to": text("The stream that takes the events."),
+            "restart": {"type": "boolean", "description": "Whether to begin anew."},
+        },
+    });
+    let none =
+        (404, "There is no such replay or stream, or this process carries out no operations.");
+    [
+        Operation::new("post", "/api/v1/replays", "replay", "management", "Append events again")
+            .body([("application/json", body)].into())
+            .answers(200, "It goes on.", &[("application/json", state.clone())])
+            .problems(&[
+                (400, "The body is not what is expected."),
+                (403, "A page of another site sent this."),
+                none,
+                (408, "The body has not come in time."),
+                (409, "What there is does not allow it."),
+                (413, "The body is too large."),
+                (415, "The header `Content-Type: application/json` is missing."),
+                (503, "It may succeed later."),
+            ]),
+        get("/api/v1/replays/{id}", "replay-progress", "management", "How far a replay has come")
+            .parameter("path", "id", true, &json!({"type": "string"}), "The replay's id.")
+            .answers(200, "It.", &[("application/json", state)])
+            .problems(&[LONG, LARGE, none]),
+    ]
+}
+
+fn backup() -> Operation {
+    let summary = "Make a backup of the log and the tables as of now";
+    Operation::new("post", "/api/v1/backup", "backup", "management", summary)
+        .answers(
+            200,
+            "A tar for `millrace restore`.",
+            &[("application/x-tar", json!({"type": "string", "format": "binary"}))],
+        )
+        .problems(&[
+            (403, "A page of another site sent this."),
+            (404, "This process carries out no operations."),
+            (409, "What there is does not allow it."),
+            (415, "The header `Content-Type: application/json` is missing."),
+            (503, "Another backup is being taken, or the copies cannot be made."),
+        ])
 }
 
 fn streams(plan: &Plan) -> Vec<Operation> {
