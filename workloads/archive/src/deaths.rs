@@ -254,7 +254,12 @@ async fn archive(
 
 fn sound(folder: &FilePath) -> OpenStore {
     let store = LocalFileSystem::new_with_prefix(folder).unwrap();
-    OpenStore { store: Arc::new(store), prefix: Path::default(), folder: Some(folder.to_owned()) }
+    OpenStore {
+        store: Arc::new(store),
+        prefix: Path::default(),
+        folder: Some(folder.to_owned()),
+        began: std::time::SystemTime::now(),
+    }
 }
 
 fn faulty(
@@ -408,6 +413,7 @@ async fn a_file_of_more_than_the_log_still_has_is_not_written_again() {
         before,
     };
     files(Before::Nothing).write(range.rows.clone()).await.unwrap();
+    assert_eq!(files(Before::Attempted).write(range.rows.clone()).await.unwrap().files, 2);
     let some = range.rows[50..].to_vec();
     files(Before::AttemptedFromMore).write(some.clone()).await.unwrap();
     assert_eq!(positions(&lake), every_record_once());
@@ -432,5 +438,64 @@ async fn an_archive_that_is_stopped_says_that_it_has_finished() {
     let (ended, ()) = tokio::join!(archive(&log, store, 20, &observer, cancel.clone()), stop);
     ended.unwrap();
     assert_eq!(observer.components()[0].state(), State::Finished);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn an_unfinished_file_that_this_process_may_write_still_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = filled_log(&folder.path().join("log")).await;
+    let limit = RangeLimit { events: 1, bytes: 1 };
+    let range = range::read(&log, &stream(), &[0; 3], &[1; 3], limit).await.unwrap();
+    let lake = folder.path().join("lake");
+    std::fs::create_dir(&lake).unwrap();
+    let names = FileNames {
+        prefix: Path::default(),
+        sink: "archive".into(),
+        generation: 0,
+        stream: "trip".into(),
+        log: 0,
+    };
+    let shape = Arc::new(Shape::new(Content::Json, Vec::new()));
+    let file = lake.join(names.path(0, 0, ArchiveFormat::Parquet).as_ref());
+    let unfinished = PathBuf::from(format!("{}#1", file.display()));
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let sink = sink();
+    for (began, stays) in [
+        (std::time::UNIX_EPOCH, true),
+        (std::time::SystemTime::now() + Duration::from_hours(1), false),
+    ] {
+        std::fs::write(&unfinished, "half").unwrap();
+        let store = OpenStore { began, ..sound(&lake) };
+        let files = Files {
+            sink: &sink,
+            store: &store,
+            names: &names,
+            shape: &shape,
+            range: 0,
+            format: ArchiveFormat::Parquet,
+            before: Before::Attempted,
+        };
+        files.write(range.rows.clone()).await.unwrap();
+        assert_eq!((unfinished.exists(), file.exists()), (stays, true));
+    }
+    log.close().await;
+}
+
+#[tokio::test]
+async fn positions_in_another_stream_say_nothing_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = filled_log(folder.path()).await;
+    let other: StreamName = "other".parse().unwrap();
+    let (name, partitions) = (other.clone(), PARTITIONS);
+    let config = StreamConfig { name, partitions, retention: Retention::default() };
+    log.ensure_streams(&[config]).await.unwrap();
+    let stage = || "sink.archive.0.trip".to_owned();
+    let mut before = Progress::claim(&log, stage(), &other, 3).await.unwrap();
+    before.finish(vec![7, 8, 9]).await.unwrap();
+    let to = vec![9, 9, 9];
+    before.intend(Intent { to, format: ArchiveFormat::Parquet }).await.unwrap();
+    let now = Progress::claim(&log, stage(), &stream(), 3).await.unwrap();
+    assert_eq!((now.next, now.range, now.intent), (vec![0, 0, 0], 1, None));
     log.close().await;
 }

@@ -1,10 +1,12 @@
 //! Writes the files of a range, one for each hour of event time.
 
-use std::path::PathBuf;
+use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
 
 use futures::StreamExt as _;
-use futures::TryStreamExt as _;
 use futures::stream;
 use millrace_plan::model::ArchiveFormat;
 use millrace_plan::model::ArchiveSink;
@@ -60,14 +62,24 @@ pub(crate) struct Written {
 impl Files<'_> {
     /// Writes the files of these rows; each appears whole, and is durable on return.
     pub(crate) async fn write(&self, rows: Vec<Row>) -> Result<Written, ArchiveError> {
-        let hours = stream::iter(by_hour(rows));
-        hours
-            .map(|(hour, rows)| self.write_one(hour, rows))
-            .buffer_unordered(AT_ONCE)
-            .try_fold(Written::default(), async |sum, bytes| {
-                Ok(Written { files: sum.files + 1, bytes: sum.bytes + bytes })
+        // An error does not leave others at work: a put that is dropped goes on writing.
+        let failed = AtomicBool::new(false);
+        let written: Vec<_> = stream::iter(by_hour(rows))
+            .map(async |(hour, rows)| {
+                if failed.load(Relaxed) {
+                    return Ok(Written::default());
+                }
+                let written = self.write_one(hour, rows).await;
+                failed.fetch_or(written.is_err(), Relaxed);
+                written.map(|bytes| Written { files: 1, bytes })
             })
-            .await
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        written.into_iter().try_fold(Written::default(), |sum, written| {
+            let written: Written = written?;
+            Ok(Written { files: sum.files + written.files, bytes: sum.bytes + written.bytes })
+        })
     }
 
     async fn write_one(&self, hour: i64, rows: Vec<Row>) -> Result<u64, ArchiveError> {
@@ -82,7 +94,7 @@ impl Files<'_> {
         if self.before != Before::Nothing
             && let Some(folder) = &self.store.folder
         {
-            remove_unfinished(folder.clone(), &path);
+            remove_unfinished(folder, &path, self.store.began);
         }
         let (format, shape) = (self.format, Arc::clone(self.shape));
         let file = tokio::task::spawn_blocking(move || match format {
@@ -97,14 +109,18 @@ impl Files<'_> {
     }
 }
 
-/// Removes what a process left that died while it wrote a file into a folder: the store writes to
-/// `<name>#<number>` first.
-fn remove_unfinished(folder: PathBuf, path: &Path) {
+/// Removes what an earlier process left that died while it wrote a file into a folder: the store
+/// writes to `<name>#<number>` first, and takes the next number where one is taken. What is younger
+/// may be written still, by an attempt that this process gave up.
+fn remove_unfinished(folder: &FilePath, path: &Path, began: SystemTime) {
     let file = folder.join(path.as_ref());
     for number in 1..=MAX_UNFINISHED {
         let mut name = file.as_os_str().to_owned();
         name.push(format!("#{number}"));
-        if std::fs::remove_file(PathBuf::from(name)).is_err() {
+        let Ok(modified) = std::fs::metadata(&name).and_then(|found| found.modified()) else {
+            return;
+        };
+        if modified < began && std::fs::remove_file(&name).is_err() {
             return;
         }
     }

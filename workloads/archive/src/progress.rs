@@ -84,7 +84,8 @@ impl Progress {
     ) -> Result<Self, ClaimError> {
         let (claim, snapshot) = log.claim_task(&TaskName { stage, partition: 0 }).await?;
         let mut next = vec![0; partitions];
-        for position in &snapshot.positions {
+        let is_of = |position: &&InputPosition| position.stream == *stream;
+        for position in snapshot.positions.iter().filter(is_of) {
             let partition = usize::try_from(position.partition).ok();
             if let Some(known) = partition.and_then(|partition| next.get_mut(partition)) {
                 *known = position.next;
@@ -99,6 +100,10 @@ impl Progress {
             }
             None => (drawn(), 0, None),
         };
+        // A range of another stream, as one generation of it is to the next, is none of this one.
+        let is_other =
+            !snapshot.positions.is_empty() && !snapshot.positions.iter().any(|p| is_of(&p));
+        let intent = intent.filter(|_| !is_other);
         let intent = intent.map(|StoredIntent { to, is_parquet }| Intent {
             to,
             format: if is_parquet { ArchiveFormat::Parquet } else { ArchiveFormat::Ndjson },

@@ -49,6 +49,7 @@ impl ArchiveSinks {
         cancel: &CancellationToken,
     ) -> Result<Self, StartArchiveError> {
         store::choose_tls();
+        store::began();
         let metrics = observer.once(|| Metrics::register(observer));
         let folders = Arc::new(folders.clone());
         let mut archivers = Vec::new();

@@ -7,7 +7,9 @@ use std::io::Error as IoError;
 use std::path::Path as FilePath;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -56,6 +58,8 @@ pub(crate) struct OpenStore {
     pub(crate) prefix: Path,
     /// The folder, where it is one of this machine.
     pub(crate) folder: Option<PathBuf>,
+    /// When this process began to archive: unfinished files that are older nobody writes any more.
+    pub(crate) began: SystemTime,
 }
 
 /// Opens the store of a sink.
@@ -115,6 +119,12 @@ pub(crate) fn choose_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// When this process began to archive.
+pub(crate) fn began() -> SystemTime {
+    static BEGAN: OnceLock<SystemTime> = OnceLock::new();
+    *BEGAN.get_or_init(SystemTime::now)
+}
+
 /// Opens a sink's store; asks it only for the region of a bucket where none is declared.
 async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseStoreError> {
     let (provider, bucket, prefix) = match Address::parse(&sink.url, &folders.data)? {
@@ -124,7 +134,7 @@ async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseSto
                 .map_err(|error| refused(sink, &error))?
                 .with_fsync(true);
             let (store, prefix) = (Arc::new(store), Path::default());
-            return Ok(OpenStore { store, prefix, folder: Some(folder) });
+            return Ok(OpenStore { store, prefix, folder: Some(folder), began: began() });
         }
         Address::Bucket { provider, bucket, prefix } => (provider, bucket, prefix),
     };
@@ -150,7 +160,7 @@ async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseSto
             Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
         }
     };
-    Ok(OpenStore { store, prefix, folder: None })
+    Ok(OpenStore { store, prefix, folder: None, began: began() })
 }
 
 fn client(sink: &ArchiveSink) -> ClientOptions {

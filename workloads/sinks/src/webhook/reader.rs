@@ -27,6 +27,9 @@ const LIMIT: ReadLimit = ReadLimit { entries: 256, bytes: 1 << 20 };
 /// More is read while the window has fewer records.
 const READ_BELOW: usize = 256;
 
+/// And fewer bytes: every partition has a window.
+const READ_BELOW_BYTES: usize = 4 << 20;
+
 /// How long requests that are on their way at a stop may take to end.
 const STOP_PATIENCE: Duration = Duration::from_millis(800);
 
@@ -73,7 +76,7 @@ impl Reader {
         let mut on_their_way = FuturesUnordered::new();
         let mut counted = 0;
         while !cancel.is_cancelled() {
-            if window.len() < READ_BELOW {
+            if window.has_room(READ_BELOW, READ_BELOW_BYTES) {
                 match self.read(&mut window).await {
                     Ok(()) => pauses.reset(),
                     Err(error) => {
@@ -92,7 +95,7 @@ impl Reader {
                 });
             }
             self.tell(&window, position, &mut counted);
-            let can_read = window.len() < READ_BELOW;
+            let can_read = window.has_room(READ_BELOW, READ_BELOW_BYTES);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {}

@@ -16,6 +16,8 @@ pub(crate) struct Window {
     busy: HashSet<Bytes>,
     /// The offset after all that was read.
     read: Offset,
+    /// Bytes of records that are not finished.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -27,14 +29,15 @@ struct Slot {
 #[derive(Debug)]
 enum SlotState {
     Waiting(Record),
-    OnItsWay(Bytes),
+    /// Its key, and its bytes.
+    OnItsWay(Bytes, usize),
     Finished,
 }
 
 impl Window {
     /// Nothing is read yet; the next offset to read.
     pub(crate) fn new(next: Offset) -> Self {
-        Self { records: VecDeque::new(), busy: HashSet::new(), read: next }
+        Self { records: VecDeque::new(), busy: HashSet::new(), read: next, bytes: 0 }
     }
 
     /// The next offset to read.
@@ -45,6 +48,12 @@ impl Window {
     /// Records in the window.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Whether there is room for more: the window has fewer records and bytes than these, or is
+    /// empty.
+    pub(crate) fn has_room(&self, records: usize, bytes: usize) -> bool {
+        self.records.is_empty() || (self.records.len() < records && self.bytes < bytes)
     }
 
     /// Records on their way.
@@ -59,9 +68,10 @@ impl Window {
 
     /// Adds what was read, and where to read on.
     pub(crate) fn add(&mut self, records: impl Iterator<Item = (Offset, Record)>, next: Offset) {
-        let slots =
-            records.map(|(offset, record)| Slot { offset, state: SlotState::Waiting(record) });
-        self.records.extend(slots);
+        for (offset, record) in records {
+            self.bytes += size(&record);
+            self.records.push_back(Slot { offset, state: SlotState::Waiting(record) });
+        }
         self.read = next;
     }
 
@@ -72,7 +82,7 @@ impl Window {
         )?;
         let SlotState::Waiting(record) = &slot.state else { return None };
         let record = record.clone();
-        slot.state = SlotState::OnItsWay(record.key.clone());
+        slot.state = SlotState::OnItsWay(record.key.clone(), size(&record));
         self.busy.insert(record.key.clone());
         Some((slot.offset, record))
     }
@@ -81,16 +91,21 @@ impl Window {
     pub(crate) fn finish(&mut self, offset: Offset) {
         if let Ok(index) = self.records.binary_search_by_key(&offset, |slot| slot.offset)
             && let Some(slot) = self.records.get_mut(index)
-            && let SlotState::OnItsWay(key) =
+            && let SlotState::OnItsWay(key, bytes) =
                 std::mem::replace(&mut slot.state, SlotState::Finished)
         {
             self.busy.remove(&key);
+            self.bytes -= bytes;
         }
         while matches!(self.records.front(), Some(slot) if matches!(slot.state, SlotState::Finished))
         {
             self.records.pop_front();
         }
     }
+}
+
+fn size(record: &Record) -> usize {
+    record.key.len() + record.value.len()
 }
 
 #[cfg(test)]
@@ -142,5 +157,20 @@ mod tests {
         assert_eq!((window.position(), window.len()), (12, 1));
         window.finish(12);
         assert_eq!((window.position(), window.read()), (20, 20));
+    }
+
+    #[test]
+    fn records_and_bytes_bound_what_is_read_and_an_empty_window_always_takes_more() {
+        let mut window = window(&["a", "bb"]);
+        assert!(window.has_room(3, 4));
+        assert!(!window.has_room(2, 4));
+        assert!(!window.has_room(3, 3));
+        window.start().unwrap();
+        window.start().unwrap();
+        window.finish(11);
+        assert!(window.has_room(3, 2));
+        assert!(!window.has_room(3, 1));
+        window.finish(10);
+        assert!(window.has_room(0, 0));
     }
 }
