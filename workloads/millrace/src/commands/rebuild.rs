@@ -71,12 +71,14 @@ enum RebuildError {
     Ledger(#[from] LedgerError),
     #[error("the rebuild goes on; `millrace rebuild {0}` shows it again")]
     Left(String),
+    #[error("the rebuild was given up, and what was served stays: {0}")]
+    GivenUp(String),
 }
 
 impl From<RebuildError> for Failure {
     fn from(error: RebuildError) -> Self {
         let exit = match &error {
-            RebuildError::Unknown(_) => Exit::Data,
+            RebuildError::Unknown(_) | RebuildError::GivenUp(_) => Exit::Data,
             RebuildError::NoData(_) => Exit::NoInput,
             RebuildError::Ledger(_) => Exit::Io,
             RebuildError::Left(_) => Exit::TemporaryFailure,
@@ -145,6 +147,10 @@ async fn follow(arguments: &RebuildArguments, output: OutputFormat) -> Outcome {
     loop {
         let answer = client.get("/api/v1/rebuilds").await?;
         let rebuild = &answer["rebuild"];
+        if rebuild["state"] == "givenUp" {
+            let reason = rebuild["reason"].as_str().unwrap_or_default().to_owned();
+            return Err(RebuildError::GivenUp(reason).into());
+        }
         if answer["running"] == false || rebuild["state"] == "done" {
             if watched {
                 output::rewrite("");

@@ -52,6 +52,11 @@ impl Computing {
     ) -> Result<Self, StartLiveError> {
         let mut computing =
             Self { engine: Parts::default(), outward: Parts::default(), tables: BTreeMap::new() };
+        // First what may fail, so that nothing is left behind that computes.
+        if let Err(error) = computing.start_outward(context, edition) {
+            computing.outward.stop.cancel();
+            return Err(error);
+        }
         computing.start_engine(context, edition, resting);
         let resting_sinks = &resting.sinks;
         let sinks = edition.table_sinks();
@@ -59,7 +64,6 @@ impl Computing {
             context,
             sinks.into_iter().filter(|sink| !resting_sinks.contains(&sink.name)),
         );
-        computing.start_outward(context, edition)?;
         Ok(computing)
     }
 
@@ -80,7 +84,7 @@ impl Computing {
         edition: &Edition,
     ) -> Result<(), StartLiveError> {
         let ComputeContext { log, observer, publisher, folders, .. } = context;
-        let (plan, outward) = (&edition.plan, &self.outward);
+        let (plan, outward) = (&edition.outward(), &self.outward);
         let mqtt = MqttSinks::start(plan, log, Some(publisher), observer, &outward.stop);
         outward.tasks.spawn(mqtt.closed());
         let secrets = folders.secrets.as_deref();

@@ -15,6 +15,7 @@ use millrace_tables::OpenStoreError;
 use millrace_tables::TableStore;
 use millrace_tables::sqlite::SqliteStore;
 
+use crate::backup;
 use crate::exit::Exit;
 use crate::exit::Failure;
 use crate::process::generations::OpenGenerationsError;
@@ -92,11 +93,13 @@ impl Storage {
         std::fs::create_dir_all(folder)
             .map_err(|source| OpenStorageError::Folder { folder: folder.to_owned(), source })?;
         let embedded = EmbeddedLog::open(EmbeddedLogOptions::new(folder.join(LOG_FOLDER)))?;
+        // The log's lock is held: nobody takes a backup of this folder.
+        backup::remove_left(folder);
         let log: Arc<dyn Log> = Arc::clone(&embedded) as Arc<dyn Log>;
         let tables: Arc<dyn TableStore> =
             Arc::new(SqliteStore::open(&folder.join(TABLES_FILE)).await?);
         let serving = Serving::open(plan, log, Arc::clone(&tables)).await?;
-        let plan = serving.served().await.plan;
+        let plan = serving.plan().await;
         let (log, serving) = (serving.view(), Arc::new(serving));
         Ok(Self {
             plan,

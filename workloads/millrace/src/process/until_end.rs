@@ -154,7 +154,10 @@ pub(crate) async fn run(
 
     let upstream = engine.finished();
     let archives = archives
-        .map(|folders| ArchiveSinks::start(plan, log, observer, folders, Some(&upstream), shutdown))
+        .map(|folders| {
+            let plan = edition.outward();
+            ArchiveSinks::start(&plan, log, observer, folders, Some(&upstream), shutdown)
+        })
         .transpose()?;
 
     let acceptor = Acceptor::new(plan, Arc::clone(log), observer);

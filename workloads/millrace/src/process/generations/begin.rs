@@ -15,6 +15,7 @@ use super::edition::Parts;
 use super::ledger::Commanded;
 use super::ledger::Mark;
 use super::ledger::PendingRecord;
+use super::pending::Reached;
 
 /// A rebuild that cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -126,5 +127,37 @@ pub(super) fn begin(
         targets,
         began: beginnings,
         since: now_ms,
+        going_on: None,
     })
+}
+
+/// Whether the log still has what a rebuild has not read yet, by how far that has come.
+pub(super) fn check_length(
+    log: &dyn Log,
+    edition: &Edition,
+    parts: &Parts,
+    record: &PendingRecord,
+    reached: &[Reached],
+) -> Result<(), BeginRebuildError> {
+    for (part, stream) in sources(edition, parts) {
+        let began = record.began.get(&part).map(Vec::as_slice).unwrap_or_default();
+        for at in reached.iter().filter(|at| at.part == part && at.stream == stream) {
+            let first = began
+                .iter()
+                .find(|mark| mark.stream == stream.as_str() && mark.partition == at.partition)
+                .map_or(0, |mark| mark.offset);
+            let needed = first.max(at.next);
+            let start = log.partition_info(&edition.stream(&stream), at.partition)?.start;
+            if start > needed {
+                return Err(BeginRebuildError::TooShort {
+                    part,
+                    stream,
+                    partition: at.partition,
+                    start,
+                    began: needed,
+                });
+            }
+        }
+    }
+    Ok(())
 }

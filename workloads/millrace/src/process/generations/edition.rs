@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millrace_core::Partition;
 use millrace_core::StreamName;
+use millrace_log::Log;
 use millrace_log::StreamConfig;
 use millrace_log::TaskName;
 use millrace_log::ViewNames;
@@ -81,6 +82,44 @@ impl Edition {
         self.plan.streams.iter().map(config).collect()
     }
 
+    /// The plan whose sinks have the generations that name their positions: those of everything
+    /// upstream included, as they are in this edition and not as the resource has them now.
+    pub(crate) fn outward(&self) -> Plan {
+        let mut plan = (*self.plan).clone();
+        for sink in &mut plan.sinks {
+            sink.generation = self.sink_number(&sink.name);
+        }
+        plan
+    }
+
+    /// Whether a stage among these writes a stream.
+    pub(crate) fn is_made_by(&self, parts: &Parts, stream: &StreamName) -> bool {
+        let stage = self.plan.stage_of(stream).map(|stage| &self.plan.stages[stage].name);
+        stage.is_some_and(|stage| parts.stages.contains(stage))
+    }
+
+    /// Gives stages whose generation is no longer the declared one the partitions that the log has
+    /// of them: the resource may have changed these together with the generation.
+    pub(crate) fn with_partitions_of(mut self, log: &dyn Log, declared: &Numbers) -> Self {
+        let parts = self.differing(declared);
+        let mut plan = (*self.plan).clone();
+        for stream in &mut plan.streams {
+            let below = self.stream(&stream.name);
+            if self.is_made_by(&parts, &stream.name)
+                && let Some(partitions) = partitions_of(log, &below)
+            {
+                stream.partitions = partitions;
+            }
+        }
+        for stage in plan.stages.iter_mut().filter(|stage| parts.stages.contains(&stage.name)) {
+            let outputs = stage.operators.iter().filter_map(|operator| operator.output.as_ref());
+            let known = outputs.filter_map(|name| partitions_of(log, &self.stream(name))).max();
+            stage.partitions = known.unwrap_or(stage.partitions);
+        }
+        self.plan = Arc::new(plan);
+        self
+    }
+
     /// The table sinks.
     pub(crate) fn table_sinks(&self) -> Vec<TableSink> {
         let mut sinks = TableSink::all(&self.plan);
@@ -141,6 +180,12 @@ impl Edition {
         }
         garbage
     }
+}
+
+/// How many partitions the log has of a stream; none if it has no such stream.
+fn partitions_of(log: &dyn Log, stream: &StreamName) -> Option<Partition> {
+    let known = (0..).take_while(|partition| log.partition_info(stream, *partition).is_ok());
+    known.last().map(|last| last + 1)
 }
 
 /// Some stages and sinks.

@@ -115,6 +115,10 @@ pub(crate) struct PendingRecord {
     pub(crate) began: BTreeMap<String, Vec<Mark>>,
     /// When it began, in milliseconds since 1970.
     pub(crate) since: i64,
+    /// Where new streams of stages that rest ended when the new tasks had read exactly what the
+    /// resting ones had: sinks that send go on there. None until that is known.
+    #[serde(default)]
+    pub(crate) going_on: Option<Vec<Mark>>,
 }
 
 /// What is to be removed: it is neither served nor being made any more.
@@ -147,6 +151,9 @@ pub(crate) struct Ledger {
     pub(crate) partial: bool,
     /// Where the tables that are served began to read, unless at 0: by sink.
     pub(crate) began: BTreeMap<String, Vec<Mark>>,
+    /// What each sink that is served adds to the generations of what it reads.
+    #[serde(default)]
+    pub(crate) own: BTreeMap<String, i32>,
     pub(crate) pending: Option<PendingRecord>,
     pub(crate) garbage: Garbage,
 }

@@ -7,11 +7,17 @@
 
 mod begin;
 mod edition;
+mod exchange;
+mod gate;
+mod going_on;
 mod ledger;
 mod pending;
 mod progress;
+mod reconcile;
 mod serving;
 mod switch;
+#[cfg(test)]
+mod switching;
 
 pub(crate) use begin::BeginRebuildError;
 pub(crate) use edition::Edition;

@@ -24,10 +24,12 @@ use tokio_util::task::TaskTracker;
 
 use super::edition::Edition;
 use super::edition::Parts;
+use super::gate::Ends;
+use super::gate::Gate;
 
 /// How far something has read a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reached {
+pub(crate) struct Reached {
     /// The stage or sink.
     pub(super) part: String,
     /// The stream, as the plan names it.
@@ -40,7 +42,7 @@ pub(super) struct Reached {
 
 /// A position that cannot be found out.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PositionsError {
+pub(crate) enum PositionsError {
     /// That of a task.
     #[error("cannot find out how far tasks have come")]
     Task(#[from] ReadError),
@@ -104,15 +106,20 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Starts them.
+    /// Starts them; `gate` says where streams seem to end until they are started again.
     pub(super) fn start(
         log: &Arc<dyn Log>,
         tables: &Arc<dyn TableStore>,
         edition: &Edition,
         parts: &Parts,
         batch: ReadLimit,
+        gate: Option<Ends>,
     ) -> Self {
-        let view: Arc<dyn Log> = Arc::new(LogView::new(Arc::clone(log), edition.names()));
+        let log: Arc<dyn Log> = match gate {
+            Some(gate) => Arc::new(Gate::new(Arc::clone(log), gate)),
+            None => Arc::clone(log),
+        };
+        let view: Arc<dyn Log> = Arc::new(LogView::new(log, edition.names()));
         let observer = Arc::new(Observer::default());
         let pending = Self {
             observer: Arc::clone(&observer),

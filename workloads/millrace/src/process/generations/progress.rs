@@ -16,6 +16,8 @@ pub(crate) enum RebuildState {
     Waiting,
     /// It is done: what it made is served.
     Done,
+    /// It was given up: what was served stays; see the reason.
+    GivenUp,
 }
 
 /// How far a rebuild has come.
@@ -32,7 +34,7 @@ pub(crate) struct RebuildProgress {
     pub(crate) done: i64,
     /// When it began, in milliseconds since 1970.
     pub(crate) since: i64,
-    /// Why it waits.
+    /// Why it waits, or was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }

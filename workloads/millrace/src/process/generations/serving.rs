@@ -1,6 +1,7 @@
 //! What is served and what is being made: found out at the start, and changed by commands.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millrace_core::StreamName;
@@ -21,11 +22,11 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
 use tracing::info;
-use tracing::warn;
 
 use super::begin::BeginRebuildError;
 use super::begin::begin;
 use super::begin::beginnings;
+use super::begin::check_length;
 use super::edition::Edition;
 use super::edition::Parts;
 use super::ledger::Commanded;
@@ -33,11 +34,21 @@ use super::ledger::Garbage;
 use super::ledger::Ledger;
 use super::ledger::LedgerError;
 use super::ledger::LedgerStore;
+use super::ledger::Mark;
 use super::ledger::Numbers;
+use super::pending::PositionsError;
+use super::pending::positions;
 use super::progress::RebuildProgress;
 use super::progress::RebuildState;
+use super::reconcile::add;
+use super::reconcile::check_lowered;
+use super::reconcile::edition;
+use super::reconcile::own_numbers;
+use super::reconcile::pending;
+use super::reconcile::reconcile;
+use super::reconcile::resting;
+use super::reconcile::served;
 use crate::process::live::now_millis;
-use crate::process::operations::rebuildable;
 
 /// Why generations cannot be found out or made.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +95,9 @@ pub(crate) enum OpenGenerationsError {
     /// The tables cannot be switched.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// How far a rebuild has come cannot be found out.
+    #[error(transparent)]
+    Positions(#[from] PositionsError),
     /// What is no longer needed cannot be removed.
     #[error("cannot remove what is no longer served")]
     Remove(#[from] AppendError),
@@ -98,6 +112,8 @@ pub(crate) struct Serving {
     pub(super) ledger: Mutex<LedgerStore>,
     /// Parts that rest until the switch, since what made them is no longer declared.
     resting: Parts,
+    /// What was served when that was found out: what has another number since is made as declared.
+    rested: Numbers,
     /// How far the present rebuild has come, or the last one had.
     pub(super) progress: RwLock<Option<RebuildProgress>>,
     /// Told when there is a rebuild to run.
@@ -120,6 +136,7 @@ impl Serving {
         let view = Arc::new(LogView::new(Arc::clone(&log), served.names()));
         let resting = resting(store.ledger(), &wanted, pending.as_ref(), &served);
         log.ensure_streams(&served.streams()).await?;
+        let rested = store.ledger().serving.clone();
         let serving = Self {
             declared,
             log,
@@ -127,6 +144,7 @@ impl Serving {
             tables,
             ledger: Mutex::new(store),
             resting,
+            rested,
             progress: RwLock::default(),
             wake: Notify::new(),
             steady: Mutex::new(()),
@@ -149,7 +167,12 @@ impl Serving {
 
     /// What is served.
     pub(crate) async fn served(&self) -> Edition {
-        served(&self.declared, self.ledger.lock().await.ledger())
+        served(&self.declared, self.ledger.lock().await.ledger(), &*self.log)
+    }
+
+    /// The plan as it is declared, with what commands have raised.
+    pub(crate) async fn plan(&self) -> Arc<Plan> {
+        edition(&self.declared, &self.ledger.lock().await.ledger().commanded).plan
     }
 
     /// What is being made, and which parts of it.
@@ -162,11 +185,12 @@ impl Serving {
 
     /// The stages and sinks that rest until the switch.
     pub(crate) async fn resting(&self) -> Parts {
-        if self.ledger.lock().await.ledger().pending.is_some() {
-            self.resting.clone()
-        } else {
-            Parts::default()
-        }
+        let store = self.ledger.lock().await;
+        let serving = &store.ledger().serving;
+        let Parts { mut stages, mut sinks } = self.resting.clone();
+        stages.retain(|name| serving.stages.get(name) == self.rested.stages.get(name));
+        sinks.retain(|name| serving.sinks.get(name) == self.rested.sinks.get(name));
+        Parts { stages, sinks }
     }
 
     /// How far the present rebuild has come, or the last one had.
@@ -218,65 +242,140 @@ impl Serving {
         Ok(())
     }
 
-    /// Serves what was made: the ledger first, then the tables, then whoever reads streams.
-    pub(crate) async fn switch(&self) -> Result<(), OpenGenerationsError> {
-        let Some((edition, parts)) = self.pending().await else { return Ok(()) };
-        let served = self.served().await;
+    /// Serves what was made: the ledger first, then the tables, then whoever reads streams. False
+    /// if something else than `expected` is being made by now; then nothing has changed. May be
+    /// called again after an error.
+    pub(crate) async fn switch(&self, expected: &Numbers) -> Result<bool, OpenGenerationsError> {
         let _steady = self.steady.lock().await;
         {
             let mut store = self.ledger.lock().await;
-            let declared = self.declared.generations().into();
-            let old = served.differing(&edition.numbers);
-            let garbage = served.garbage(&old, false);
-            store
-                .change(|ledger| {
-                    let Some(record) = ledger.pending.take() else { return };
-                    for sink in &old.sinks {
-                        let began = record.began.get(sink).cloned().unwrap_or_default();
-                        ledger.began.insert(sink.clone(), began);
-                    }
-                    ledger.serving = record.to;
-                    ledger.commanded = record.commanded;
-                    ledger.declared = declared;
-                    ledger.partial = false;
-                    add(&mut ledger.garbage, garbage);
-                })
-                .await?;
+            let ledger = store.ledger();
+            if ledger.pending.as_ref().is_some_and(|record| record.to == *expected) {
+                let declared = self.declared.generations().into();
+                let served = served(&self.declared, ledger, &*self.log);
+                let old = served.differing(expected);
+                let garbage = served.garbage(&old, false);
+                let own = own_numbers(&self.declared);
+                store
+                    .change(|ledger| {
+                        let Some(record) = ledger.pending.take() else { return };
+                        for sink in &old.sinks {
+                            let began = record.began.get(sink).cloned().unwrap_or_default();
+                            ledger.began.insert(sink.clone(), began);
+                        }
+                        ledger.serving = record.to;
+                        ledger.commanded = record.commanded;
+                        ledger.declared = declared;
+                        ledger.own = own;
+                        ledger.partial = false;
+                        add(&mut ledger.garbage, garbage);
+                    })
+                    .await?;
+            } else if ledger.serving != *expected {
+                return Ok(false);
+            }
         }
+        let edition = self.served().await;
         self.tables.serve(&sink_tables(&edition)).await?;
         self.view.set_names(edition.names());
         self.note_beginnings(&edition).await?;
-        info!(message = "What was rebuilt is served.", parts = ?parts);
+        info!("What was rebuilt is served.");
+        Ok(true)
+    }
+
+    /// Gives a rebuild up: what it had made goes, what was served stays.
+    pub(super) async fn give_up(&self, expected: &Numbers) -> Result<(), OpenGenerationsError> {
+        let mut store = self.ledger.lock().await;
+        let ledger = store.ledger();
+        let Some(left) = pending(&self.declared, ledger).filter(|left| left.numbers == *expected)
+        else {
+            return Ok(());
+        };
+        let garbage = left.garbage(&left.differing(&ledger.serving), true);
+        store
+            .change(|ledger| {
+                ledger.pending = None;
+                ledger.partial = false;
+                add(&mut ledger.garbage, garbage);
+            })
+            .await?;
         Ok(())
+    }
+
+    /// Notes where sinks that send go on, if what is being made is still this.
+    pub(super) async fn note_going_on(
+        &self,
+        expected: &Numbers,
+        marks: Vec<Mark>,
+    ) -> Result<(), LedgerError> {
+        let change = |ledger: &mut Ledger| {
+            if let Some(record) = ledger.pending.as_mut().filter(|record| record.to == *expected) {
+                record.going_on = Some(marks);
+            }
+        };
+        self.ledger.lock().await.change(change).await
+    }
+
+    /// Sinks that are to send everything again, since their own generation was raised.
+    pub(super) async fn send_again(&self) -> BTreeSet<String> {
+        let store = self.ledger.lock().await;
+        let before = &store.ledger().own;
+        own_numbers(&self.declared)
+            .into_iter()
+            .filter(|(name, own)| before.get(name).is_some_and(|before| before < own))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Serves what was made while nothing else ran. Sinks that send go on behind what was made anew
     /// if they had sent everything before, and send all of it otherwise.
     pub(crate) async fn switch_at_rest(&self) -> Result<(), OpenGenerationsError> {
         let Some((edition, parts)) = self.pending().await else { return Ok(()) };
-        let served = self.served().await;
-        let is_new = |stream: &StreamName| {
-            edition
-                .plan
-                .stage_of(stream)
-                .is_some_and(|stage| parts.stages.contains(&edition.plan.stages[stage].name))
+        let (record, partial) = {
+            let store = self.ledger.lock().await;
+            let Some(record) = store.ledger().pending.clone() else { return Ok(()) };
+            (record, store.ledger().partial)
         };
-        for (old, new) in served.plan.sinks.iter().zip(&edition.plan.sinks) {
-            for stream in new.from.iter().filter(|stream| is_new(stream)) {
-                let partitions = edition.plan.stream(stream).map_or(0, |stream| stream.partitions);
+        if !partial {
+            let reached = positions(&*self.log, &*self.tables, &edition, &parts).await?;
+            if let Err(error) = check_length(&*self.log, &edition, &parts, &record, &reached) {
+                self.give_up(&edition.numbers).await?;
+                self.clear().await?;
+                return Err(error.into());
+            }
+        }
+        let again = self.send_again().await;
+        let served = self.served().await;
+        let (before, now) = (served.outward(), edition.outward());
+        for (old, new) in before.sinks.iter().zip(&now.sinks) {
+            if again.contains(&new.name) {
+                continue;
+            }
+            for stream in new.from.iter().filter(|stream| edition.is_made_by(&parts, stream)) {
+                let partitions = now.stream(stream).map_or(0, |stream| stream.partitions);
+                let known = before.stream(stream).map_or(0, |stream| stream.partitions);
+                let mut sent = Vec::new();
+                for partition in 0..known {
+                    let below = served.stream(stream);
+                    let reached = self.log.group_offset(&group_of(old), &below, partition).await?;
+                    sent.push(reached == Some(self.log.partition_info(&below, partition)?.end));
+                }
+                // Partitions of another number have other keys.
+                let all = sent.iter().all(|sent| *sent);
                 for partition in 0..partitions {
-                    let before = served.stream(stream);
-                    let sent = self.log.group_offset(&group_of(old), &before, partition).await?;
-                    if sent != Some(self.log.partition_info(&before, partition)?.end) {
-                        continue;
+                    let same = usize::try_from(partition).ok().and_then(|at| sent.get(at));
+                    let is_sent = if known == partitions { same == Some(&true) } else { all };
+                    if is_sent {
+                        let below = edition.stream(stream);
+                        let end = self.log.partition_info(&below, partition)?.end;
+                        self.log
+                            .commit_group_offset(&group_of(new), &below, partition, end)
+                            .await?;
                     }
-                    let now = edition.stream(stream);
-                    let end = self.log.partition_info(&now, partition)?.end;
-                    self.log.commit_group_offset(&group_of(new), &now, partition, end).await?;
                 }
             }
         }
-        self.switch().await?;
+        self.switch(&edition.numbers).await?;
         self.clear().await
     }
 
@@ -357,128 +456,4 @@ impl Serving {
 
 fn sink_tables(edition: &Edition) -> Vec<SinkTable> {
     edition.table_sinks().iter().map(Edition::sink_table).collect()
-}
-
-fn edition(declared: &Plan, commanded: &Commanded) -> Edition {
-    let plan = declared.raised(&commanded.into());
-    Edition { numbers: plan.generations().into(), plan: Arc::new(plan) }
-}
-
-fn served(declared: &Plan, ledger: &Ledger) -> Edition {
-    let mut edition = edition(declared, &ledger.commanded);
-    edition.numbers = ledger.serving.clone();
-    edition
-}
-
-fn pending(declared: &Plan, ledger: &Ledger) -> Option<Edition> {
-    let record = ledger.pending.as_ref()?;
-    let mut edition = edition(declared, &record.commanded);
-    edition.numbers = record.to.clone();
-    Some(edition)
-}
-
-fn add(garbage: &mut Garbage, more: Garbage) {
-    garbage.streams.extend(more.streams);
-    garbage.tasks.extend(more.tasks);
-    garbage.tables.extend(more.tables);
-}
-
-fn check_lowered(ledger: &Ledger, wanted: &Numbers) -> Result<(), OpenGenerationsError> {
-    let known = ledger.declared.stages.iter().chain(&ledger.declared.sinks);
-    for (part, number) in known {
-        let now = wanted.stages.get(part).or_else(|| wanted.sinks.get(part));
-        if let Some(now) = now.filter(|now| *now < number) {
-            return Err(OpenGenerationsError::Lowered { part: part.clone(), by: number - now });
-        }
-    }
-    Ok(())
-}
-
-/// The parts that rest: what the resource declares of them now is another generation.
-fn resting(
-    ledger: &Ledger,
-    wanted: &Numbers,
-    pending: Option<&Edition>,
-    served: &Edition,
-) -> Parts {
-    let Some(pending) = pending else { return Parts::default() };
-    let new = pending.differing(&ledger.serving);
-    let changed = |now: Option<&i32>, then: Option<&i32>| now != then;
-    Parts {
-        stages: new
-            .stages
-            .into_iter()
-            .filter(|name| changed(wanted.stages.get(name), ledger.declared.stages.get(name)))
-            .collect(),
-        sinks: new
-            .sinks
-            .into_iter()
-            .filter(|name| changed(wanted.sinks.get(name), ledger.declared.sinks.get(name)))
-            .collect(),
-    }
-    .retain_sinks(&served.table_sinks())
-}
-
-/// Takes over parts that are new, what the resource raises and what was asked for meanwhile.
-/// Returns what is served and what is to be made.
-async fn reconcile(
-    declared: &Plan,
-    log: &Arc<dyn Log>,
-    store: &mut LedgerStore,
-    wanted: &Numbers,
-) -> Result<(Edition, Option<Edition>), OpenGenerationsError> {
-    let mut ledger = store.ledger().clone();
-    let before = ledger.pending.clone();
-    let mut commanded = before.as_ref().map_or(&ledger.commanded, |p| &p.commanded).clone();
-    for (name, partial) in std::mem::take(&mut ledger.requested) {
-        if commanded.raise(declared, &name) {
-            ledger.partial |= partial;
-        } else {
-            warn!(message = "What was to be rebuilt is no longer there.", name);
-        }
-    }
-    let to = edition(declared, &commanded);
-    for (known, wanted, now) in [
-        (
-            &mut ledger.serving.stages,
-            &mut ledger.declared.stages,
-            (&to.numbers.stages, &wanted.stages),
-        ),
-        (&mut ledger.serving.sinks, &mut ledger.declared.sinks, (&to.numbers.sinks, &wanted.sinks)),
-    ] {
-        for (name, number) in now.0 {
-            if !known.contains_key(name) {
-                known.insert(name.clone(), *number);
-                wanted.extend(now.1.get(name).map(|number| (name.clone(), *number)));
-            }
-        }
-    }
-    let parts = to.differing(&ledger.serving);
-    ledger.pending = match (before, parts.is_empty()) {
-        (Some(record), false) if record.to == to.numbers => Some(record),
-        (_, true) => None,
-        (_, false) => {
-            let log = &**log;
-            let log_streams = served(declared, &ledger).streams();
-            log.ensure_streams(&log_streams).await?;
-            let partial = ledger.partial;
-            Some(begin(log, &to, &parts, commanded.clone(), &ledger.began, partial, now_millis())?)
-        }
-    };
-    if ledger.pending.is_none() {
-        ledger.commanded = commanded;
-    }
-    // What an earlier rebuild had made that is no longer wanted.
-    if let Some(left) = pending(declared, store.ledger())
-        && ledger.pending.as_ref().is_none_or(|record| record.to != left.numbers)
-    {
-        let wanted = ledger.pending.as_ref().map_or(&ledger.serving, |record| &record.to);
-        let stale = left.differing(wanted).and(&left.differing(&ledger.serving));
-        let garbage = left.garbage(&stale, true);
-        add(&mut ledger.garbage, garbage);
-    }
-    ledger.known = rebuildable(declared).into_iter().map(str::to_owned).collect();
-    store.change(|kept| *kept = ledger).await?;
-    let ledger = store.ledger();
-    Ok((served(declared, ledger), pending(declared, ledger)))
 }

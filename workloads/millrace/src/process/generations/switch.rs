@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_core::Offset;
+use millrace_core::Partition;
 use millrace_core::StreamName;
 use millrace_core::with_causes;
 use millrace_log::Entry;
@@ -16,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
 
+use super::begin::BeginRebuildError;
+use super::begin::check_length;
 use super::edition::Edition;
 use super::edition::Parts;
+use super::gate::Ends;
 use super::ledger::PendingRecord;
 use super::pending::Pending;
 use super::pending::Reached;
@@ -29,7 +33,7 @@ use crate::process::computing::ComputeContext;
 use crate::process::computing::Computing;
 
 /// Between two looks at how far it has come.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// Before a switch, and between two attempts when something holds it up.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -42,10 +46,10 @@ const CLOSE: Offset = 1000;
 const MARKS: usize = 1000;
 
 /// How long what was served may stand still at a switch.
-const STANDSTILL: Duration = Duration::from_secs(10);
+pub(super) const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// How long a rebuild may take to stop.
-const PATIENCE: Duration = Duration::from_millis(800);
+pub(super) const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Runs rebuilds.
 pub(crate) struct Rebuilder {
@@ -56,23 +60,26 @@ pub(crate) struct Rebuilder {
 }
 
 /// What a rebuild came to.
-enum Outcome {
+pub(super) enum Outcome {
     Switched,
     /// Another one takes its place.
     Superseded,
+    /// It cannot come to an end; why.
+    GivenUp(String),
     Stopped,
 }
 
-/// What a switch waits for.
-#[derive(Clone, Copy)]
-enum Awaited<'a> {
-    /// Parts of an edition have read as far as others had.
-    Passed(&'a Edition, &'a Parts, &'a [Reached]),
-    /// Sinks have sent all that stages made.
-    Sent(&'a Edition, &'a Parts),
+/// The end of a stream for a sink that sends what is in it.
+pub(super) struct SinkEnd {
+    pub(super) sink: String,
+    pub(super) group: String,
+    pub(super) stream: StreamName,
+    pub(super) below: StreamName,
+    pub(super) partition: Partition,
+    pub(super) end: Offset,
 }
 
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 impl Rebuilder {
     /// Runs the rebuild that there is and each that is asked for, until `stop`.
@@ -87,7 +94,7 @@ impl Rebuilder {
             };
             match self.rebuild(&edition, &parts, &stop).await {
                 Ok(Outcome::Stopped) => return,
-                Ok(Outcome::Switched | Outcome::Superseded) => {
+                Ok(Outcome::Switched | Outcome::Superseded | Outcome::GivenUp(_)) => {
                     if let Err(error) = self.serving.clear().await {
                         let error = with_causes(&error);
                         warn!(message = "What is left over goes at the next start.", error);
@@ -112,7 +119,7 @@ impl Rebuilder {
         stop: &CancellationToken,
     ) -> Result<Outcome, Trouble> {
         let serving = &self.serving;
-        let Some(record) = serving.ledger.lock().await.ledger().pending.clone() else {
+        let Some(record) = self.record(edition).await else {
             return Ok(Outcome::Superseded);
         };
         self.begin_progress(&record, parts);
@@ -123,18 +130,53 @@ impl Rebuilder {
         let specs: Vec<_> = sinks.map(millrace_tables::sink::TableSink::spec).collect();
         serving.tables.ensure_tables(&specs).await?;
         info!(message = "A rebuild goes on beside what is served.", parts = ?parts);
-        let pending =
-            Pending::start(&serving.log, &serving.tables, edition, parts, self.context.batch);
+        let outcome = match self.find_going_on(edition, parts, &record, stop).await? {
+            Some(outcome) => outcome,
+            None => self.make(edition, parts, stop).await?,
+        };
+        match &outcome {
+            Outcome::Switched => {
+                self.resume(edition, parts, stop).await;
+                self.tell(RebuildState::Done, None);
+            }
+            Outcome::GivenUp(reason) => {
+                warn!(message = "A rebuild is given up.", reason);
+                serving.give_up(&record.to).await?;
+                self.tell(RebuildState::GivenUp, Some(reason.clone()));
+            }
+            Outcome::Superseded | Outcome::Stopped => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Fills what is new until it has been switched to.
+    async fn make(
+        &self,
+        edition: &Edition,
+        parts: &Parts,
+        stop: &CancellationToken,
+    ) -> Result<Outcome, Trouble> {
+        let Some(record) = self.record(edition).await else { return Ok(Outcome::Superseded) };
+        let pending = self.start_pending(edition, parts, None);
         let outcome = self.fill(&pending, edition, parts, &record, stop).await;
         pending.stop(PATIENCE).await;
-        match outcome? {
-            Outcome::Switched => {
-                self.resume(edition, parts).await?;
-                self.tell(RebuildState::Done, None);
-                Ok(Outcome::Switched)
-            }
-            outcome => Ok(outcome),
-        }
+        outcome
+    }
+
+    async fn record(&self, edition: &Edition) -> Option<PendingRecord> {
+        let store = self.serving.ledger.lock().await;
+        let record = store.ledger().pending.clone();
+        record.filter(|record| record.to == edition.numbers)
+    }
+
+    pub(super) fn start_pending(
+        &self,
+        edition: &Edition,
+        parts: &Parts,
+        gate: Option<Ends>,
+    ) -> Pending {
+        let Serving { log, tables, .. } = &*self.serving;
+        Pending::start(log, tables, edition, parts, self.context.batch, gate)
     }
 
     /// Follows the rebuild until it has been switched to.
@@ -147,25 +189,63 @@ impl Rebuilder {
         stop: &CancellationToken,
     ) -> Result<Outcome, Trouble> {
         loop {
-            let pause = tokio::time::sleep(LOOK);
-            if stop.run_until_cancelled(pause).await.is_none() {
-                return Ok(Outcome::Stopped);
-            }
-            let present = self.serving.ledger.lock().await.ledger().pending.clone();
-            if present.as_ref().is_none_or(|present| present.to != record.to) {
-                return Ok(Outcome::Superseded);
+            if let Some(outcome) = self.look(record, stop).await {
+                return Ok(outcome);
             }
             let reached = self.reached(edition, parts).await?;
             self.show(&reached, record, pending.trouble());
-            if self.is_close(&reached, edition, parts, record).await?
-                && self.switch(edition, parts, stop).await?
-            {
-                return Ok(Outcome::Switched);
+            if let Some(reason) = self.too_short(edition, parts, record, &reached).await? {
+                return Ok(Outcome::GivenUp(reason));
+            }
+            if self.is_close(&reached, edition, parts, record).await? {
+                if let Some(outcome) = self.switch(edition, parts, record, stop).await? {
+                    return Ok(outcome);
+                }
+                // What was served is to get on before it is held up again.
+                if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                    return Ok(Outcome::Stopped);
+                }
             }
         }
     }
 
-    async fn reached(&self, edition: &Edition, parts: &Parts) -> Result<Vec<Reached>, Trouble> {
+    /// Waits a little, and says if this rebuild is no longer wanted then.
+    pub(super) async fn look(
+        &self,
+        record: &PendingRecord,
+        stop: &CancellationToken,
+    ) -> Option<Outcome> {
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return Some(Outcome::Stopped);
+        }
+        let store = self.serving.ledger.lock().await;
+        let present = store.ledger().pending.as_ref();
+        present.is_none_or(|present| present.to != record.to).then_some(Outcome::Superseded)
+    }
+
+    /// Why the log no longer has what is still to be read, if that matters.
+    pub(super) async fn too_short(
+        &self,
+        edition: &Edition,
+        parts: &Parts,
+        record: &PendingRecord,
+        reached: &[Reached],
+    ) -> Result<Option<String>, Trouble> {
+        if self.serving.ledger.lock().await.ledger().partial {
+            return Ok(None);
+        }
+        match check_length(&*self.serving.log, edition, parts, record, reached) {
+            Ok(()) => Ok(None),
+            Err(error @ BeginRebuildError::TooShort { .. }) => Ok(Some(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn reached(
+        &self,
+        edition: &Edition,
+        parts: &Parts,
+    ) -> Result<Vec<Reached>, Trouble> {
         let serving = &self.serving;
         Ok(positions(&*serving.log, &*serving.tables, edition, parts).await?)
     }
@@ -204,122 +284,70 @@ impl Rebuilder {
         Ok(true)
     }
 
-    /// Stops what is served, waits until the rebuild has come as far, and serves it. False if that
+    /// Stops what is served, waits until the rebuild has come as far, and serves it. None if that
     /// takes too long: then what was served goes on.
     async fn switch(
         &self,
         edition: &Edition,
         parts: &Parts,
+        record: &PendingRecord,
         stop: &CancellationToken,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<Option<Outcome>, Trouble> {
         self.tell(RebuildState::Switching, None);
         let served = self.serving.served().await;
         let resting = self.serving.resting().await;
         let mut computing = self.computing.lock().await;
-        let Some(running) = computing.as_mut() else { return Ok(false) };
-        // Sinks that send go on in the new streams from here: what the new tasks have made so far
-        // the old ones have made, too, once they have read as far.
-        let marks = self.ends(edition, parts)?;
-        let far = self.reached(edition, parts).await?;
-        let stages = Parts { stages: parts.stages.clone(), ..Parts::default() };
-        let moving = Parts {
-            stages: parts.stages.difference(&resting.stages).cloned().collect(),
-            sinks: parts.sinks.difference(&resting.sinks).cloned().collect(),
-        };
-        let old_tasks = Parts { stages: moving.stages.clone(), ..Parts::default() };
-        let ready = self.until(stop, Awaited::Passed(&served, &old_tasks, &far)).await?;
-        if ready && parts.stages.is_empty() {
-            running.stop_tables(&parts.sinks).await;
-        } else if ready {
-            running.stop_engine().await;
-        }
-        let sent = ready && self.until(stop, Awaited::Sent(&served, &stages)).await?;
-        if sent && !parts.stages.is_empty() {
+        let Some(running) = computing.as_mut() else { return Ok(Some(Outcome::Stopped)) };
+        let editions = (&served, edition);
+        let result = self.exchange(running, editions, parts, &resting, record, stop).await;
+        if !matches!(result, Ok(Some(Outcome::Switched | Outcome::Stopped))) {
             running.stop().await;
+            self.start(&mut computing, &served, &resting, stop).await;
         }
-        let last = self.reached(&served, &moving).await?;
-        let passed = sent && self.until(stop, Awaited::Passed(edition, parts, &last)).await?;
-        if !passed {
-            running.stop().await;
-            *computing = Some(Computing::start(&self.context, &served, &resting)?);
-            return Ok(false);
-        }
-        for (group, stream, partition, end) in marks {
-            self.serving.log.commit_group_offset(&group, &stream, partition, end).await?;
-        }
-        while let Err(error) = self.serving.switch().await {
-            // From the moment the ledger was changed there is no way back.
-            warn!(message = "The switch goes on.", error = with_causes(&error));
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(true)
+        result
     }
 
     /// Starts what was stopped for the switch, at the new generations.
-    async fn resume(&self, edition: &Edition, parts: &Parts) -> Result<(), Trouble> {
+    async fn resume(&self, edition: &Edition, parts: &Parts, stop: &CancellationToken) {
         let mut computing = self.computing.lock().await;
-        let Some(running) = computing.as_mut() else { return Ok(()) };
+        let Some(running) = computing.as_mut() else { return };
         if parts.stages.is_empty() {
             let sinks = edition.table_sinks();
             let sinks = sinks.into_iter().filter(|sink| parts.sinks.contains(&sink.name));
             running.start_tables(&self.context, sinks);
         } else {
-            *computing = Some(Computing::start(&self.context, edition, &Parts::default())?);
-        }
-        Ok(())
-    }
-
-    /// Waits until something holds, but not longer than what is served may stand still.
-    async fn until(&self, stop: &CancellationToken, awaited: Awaited<'_>) -> Result<bool, Trouble> {
-        let deadline = tokio::time::Instant::now() + STANDSTILL;
-        loop {
-            let holds = match awaited {
-                Awaited::Passed(edition, parts, others) => {
-                    self.has_passed(edition, parts, others).await?
-                }
-                Awaited::Sent(edition, parts) => self.has_sent(edition, parts).await?,
-            };
-            if holds {
-                return Ok(true);
-            }
-            if stop.is_cancelled() || tokio::time::Instant::now() > deadline {
-                return Ok(false);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            let resting = self.serving.resting().await;
+            self.start(&mut computing, edition, &resting, stop).await;
         }
     }
 
-    /// Whether parts of an edition have read as far as others had. Positions in streams that are
-    /// not the same ones say nothing.
-    async fn has_passed(
+    /// Starts what is served, as often as it takes: while nothing computes, nothing goes out.
+    async fn start(
         &self,
+        computing: &mut Option<Computing>,
         edition: &Edition,
-        parts: &Parts,
-        others: &[Reached],
-    ) -> Result<bool, Trouble> {
-        let plan = &edition.plan;
-        let is_new = |stream: &StreamName| {
-            plan.stage_of(stream).is_some_and(|i| parts.stages.contains(&plan.stages[i].name))
-        };
-        for at in self.reached(edition, parts).await? {
-            let wanted = if is_new(&at.stream) {
-                let below = edition.stream(&at.stream);
-                Some(self.serving.log.partition_info(&below, at.partition)?.end)
-            } else {
-                before(others, &at)
+        resting: &Parts,
+        stop: &CancellationToken,
+    ) {
+        loop {
+            let reason = match Computing::start(&self.context, edition, resting) {
+                Ok(started) => {
+                    *computing = Some(started);
+                    return;
+                }
+                Err(error) => with_causes(&error),
             };
-            if let Some(wanted) = wanted.filter(|wanted| at.next < *wanted)
-                && !self.has_rest(edition, parts, &at, wanted).await?
-            {
-                return Ok(false);
+            warn!(message = "What is served cannot start; trying again.", error = reason);
+            self.tell(RebuildState::Waiting, Some(reason));
+            if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                return;
             }
         }
-        Ok(true)
     }
 
     /// Whether nothing but marks is left for a table sink up to an offset: marks alone do not make
     /// it commit.
-    async fn has_rest(
+    pub(super) async fn has_rest(
         &self,
         edition: &Edition,
         parts: &Parts,
@@ -339,35 +367,26 @@ impl Rebuilder {
         Ok(batch.next >= wanted && !batch.entries.iter().any(is_record))
     }
 
-    /// Whether the sinks that send have sent all that the old tasks made.
-    async fn has_sent(&self, served: &Edition, parts: &Parts) -> Result<bool, Trouble> {
-        for (group, stream, partition, end) in self.ends(served, parts)? {
-            let sent = self.serving.log.group_offset(&group, &stream, partition).await?;
-            if sent.unwrap_or(0) < end {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// The ends of the streams of stages, for each sink that sends what is in them.
-    fn ends(
-        &self,
-        edition: &Edition,
-        parts: &Parts,
-    ) -> Result<Vec<(String, StreamName, i32, Offset)>, Trouble> {
-        let plan = &edition.plan;
+    pub(super) fn ends(&self, edition: &Edition, parts: &Parts) -> Result<Vec<SinkEnd>, Trouble> {
+        let plan = edition.outward();
         let mut ends = Vec::new();
         for sink in plan.sinks.iter().filter(|sink| sends(sink)) {
             for stream in sink.from.iter().filter_map(|name| plan.stream(name)) {
-                let of = plan.stage_of(&stream.name).map(|stage| &plan.stages[stage].name);
-                if !of.is_some_and(|stage| parts.stages.contains(stage)) {
+                if !edition.is_made_by(parts, &stream.name) {
                     continue;
                 }
                 let below = edition.stream(&stream.name);
                 for partition in 0..stream.partitions {
                     let end = self.serving.log.partition_info(&below, partition)?.end;
-                    ends.push((group_of(sink), below.clone(), partition, end));
+                    ends.push(SinkEnd {
+                        sink: sink.name.clone(),
+                        group: group_of(sink),
+                        stream: stream.name.clone(),
+                        below: below.clone(),
+                        partition,
+                        end,
+                    });
                 }
             }
         }
@@ -387,7 +406,12 @@ impl Rebuilder {
         });
     }
 
-    fn show(&self, reached: &[Reached], record: &PendingRecord, trouble: Option<String>) {
+    pub(super) fn show(
+        &self,
+        reached: &[Reached],
+        record: &PendingRecord,
+        trouble: Option<String>,
+    ) {
         let (mut total, mut done) = (0, 0);
         for at in reached {
             for target in &record.targets {
@@ -420,7 +444,7 @@ impl Rebuilder {
     }
 }
 
-fn before(others: &[Reached], at: &Reached) -> Option<Offset> {
+pub(super) fn before(others: &[Reached], at: &Reached) -> Option<Offset> {
     let same = |other: &&Reached| {
         other.part == at.part && other.stream == at.stream && other.partition == at.partition
     };
