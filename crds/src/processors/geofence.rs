@@ -25,7 +25,7 @@ pub struct GeofenceSpec {
     #[schemars(length(min = 1, max = 1000))]
     pub fences: Vec<FenceSpec>,
     /// What is emitted, 1 to 3. Default: `enter` and `leave`. The first position of an entity
-    /// within a fence is an `enter`.
+    /// within a fence is an `enter` alone; later ones within it are `inside`.
     #[serde(default = "default_emit")]
     #[schemars(length(min = 1, max = 3))]
     pub emit: Vec<FenceEventSpec>,

@@ -17,7 +17,8 @@ pub struct DedupeSpec {
     /// Field whose value makes events the same: a string or an integer. Default: the event's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Path>,
-    /// For how much event time a value is remembered. Default `10m`.
+    /// For how much event time a value is remembered, from the event that was passed on;
+    /// repetitions do not prolong it. Default `10m`.
     #[serde(default = "default_within")]
     pub within: Duration,
     /// Values remembered per partition, 1 to 100000000. Default 1000000; the oldest are forgotten
@@ -50,7 +51,7 @@ pub struct EnrichSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
     /// Keys remembered per partition, 1 to 10000000. Default 100000; values of further ones are
-    /// dead letters.
+    /// dead letters. Values older than `maxAge` do not count.
     #[serde(default = "super::default_max_entities")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_keys: i32,

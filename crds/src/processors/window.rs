@@ -54,12 +54,16 @@ pub struct WindowSpec {
     #[x_kube(merge_strategy = by_name())]
     pub compute: Vec<AggregateSpec>,
     /// Windows without events that are reported between two that have some, at most, 0 to 10000.
-    /// Default 360; further ones are counted as skipped. Not for sessions.
+    /// Default 360; further ones are counted as skipped. With 0 none are reported or counted. Not
+    /// for sessions.
     #[serde(default = "default_empty_windows")]
     #[schemars(range(min = 0, max = 10_000))]
     pub empty_windows: i32,
-    /// Groups remembered per partition, 1 to 10000000. Default 100000; events of further ones
-    /// are dead letters.
+    /// Groups remembered per partition, 1 to 10000000. Default 100000. A new one takes the place
+    /// of the one that has been without events for longest, if that is for more windows than
+    /// `emptyWindows`; such a group has no windows without events when it comes again, and is
+    /// counted as forgotten. If none can go, events of new ones are dead letters. With `combine`,
+    /// the known groups stay, and of the new ones the first in an order of their own.
     #[serde(default = "default_max_groups")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_groups: i32,
@@ -97,7 +101,7 @@ pub struct SessionSpec {
 pub struct AggregateSpec {
     /// Name of the field.
     pub name: FieldName,
-    /// Number of events.
+    /// Number of events, at most 9223372036854775807.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<CountSpec>,
     /// Exact sum, whatever the order; null where no event has the field.
@@ -120,7 +124,7 @@ pub struct AggregateSpec {
     pub histogram: Option<HistogramSpec>,
 }
 
-/// Number of events.
+/// Number of events, at most 9223372036854775807.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("maxProperties" = 0))]
 pub struct CountSpec {}

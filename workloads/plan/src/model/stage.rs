@@ -20,7 +20,8 @@ pub struct StagePlan {
     pub buffer: BufferLimits,
 }
 
-/// Limits of a task's buffer. At the limit the lowest events are released early.
+/// Limits of a task's buffer. At the limit the lowest events are released early, or the highest
+/// are left in the log to be read again, if the task reads a derived stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferLimits {
     /// Most events.
