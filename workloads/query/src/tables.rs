@@ -112,6 +112,9 @@ fn look_up(table: &TablePlan, mut params: Params) -> Result<LookUp, Problem> {
         } else {
             Cell::parse(&text, column.kind).map_err(|error| Problem::parameter(&name, error))?
         };
+        if equals.iter().any(|(other, _)| *other == name) {
+            return Err(Problem::parameter(&name, "is given more than once"));
+        }
         equals.push((name, cell));
     }
     Ok(LookUp { equals, time, order, limit, cursor })

@@ -178,6 +178,9 @@ fn name_in(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
+/// UUIDs with hyphens.
+const UUID_PATTERN: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
+
 /// The schema of a column's value.
 pub(super) fn column_schema(kind: ColumnType) -> Value {
     match kind {
@@ -193,12 +196,14 @@ pub(super) fn column_schema(kind: ColumnType) -> Value {
     }
 }
 
-/// The schema of a parameter that must equal a column: as its values, but texts cannot have NUL,
-/// and JSON is written as a text.
+/// The schema of a parameter that must equal a column: as its values, but texts cannot have NUL, ids
+/// are told by a pattern as well (a format alone is only a note to many readers), and JSON is
+/// written as a text.
 pub(super) fn parameter_schema(kind: ColumnType) -> Value {
     match kind {
         ColumnType::Text => json!({"type": "string", "pattern": "^[^\\u0000]*$"}),
         ColumnType::Json => json!({"type": "string", "contentMediaType": "application/json"}),
+        ColumnType::Uuid => json!({"type": "string", "format": "uuid", "pattern": UUID_PATTERN}),
         kind => column_schema(kind),
     }
 }

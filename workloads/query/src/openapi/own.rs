@@ -2,6 +2,7 @@
 
 use millrace_core::StreamName;
 use millrace_plan::Plan;
+use millrace_plan::model::ColumnType;
 use serde_json::Value;
 use serde_json::json;
 
@@ -264,6 +265,8 @@ fn tables(plan: &Plan) -> impl Iterator<Item = Operation> {
             .columns
             .iter()
             .filter(|column| !taken.contains(&column.name.as_str()))
+            // The whole text of a JSON value is seldom asked for, and has no schema as a parameter.
+            .filter(|column| column.kind != ColumnType::Json)
             .fold(operation, |operation, column| {
                 let schema = parameter_schema(column.kind);
                 operation.parameter("query", &column.name, false, &schema, "Rows that have it.")
