@@ -118,7 +118,7 @@ impl Alert {
 
     fn step(&self, before: Option<Trouble>, holds: bool, time: i64) -> Step {
         match (before, holds) {
-            (None, false) | (Some(Trouble::Pending { .. }), false) => (None, None),
+            (None | Some(Trouble::Pending { .. }), false) => (None, None),
             (None, true) => self.pending(time, time),
             (Some(Trouble::Pending { since }), true) => self.pending(since, time),
             (Some(Trouble::Raised | Trouble::Easing { .. }), true) => (Some(Trouble::Raised), None),
