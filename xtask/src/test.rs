@@ -10,7 +10,7 @@ use crate::command::Outcome;
 use crate::workspace;
 
 /// Programs that tests use, and the Debian package that has each.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
@@ -18,6 +18,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("npm", "npm"),
     ("chromium", "chromium"),
     ("python3", "python3-venv"),
+    ("curl", "curl"),
 ];
 
 #[derive(Debug, Args)]
