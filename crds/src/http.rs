@@ -45,7 +45,8 @@ pub struct HttpIngestSpec {
     pub on_invalid: OnInvalidSpec,
     /// What identifies an event whose stream declares no `eventId`, where the request has no
     /// `Idempotency-Key`: `generated` (default; each request is a new event) or `content` (the
-    /// same content again is a repetition).
+    /// same content again is a repetition). A key identifies events of this way in and of the
+    /// user who sends it; the same key elsewhere, or of another user, means another event.
     #[serde(default)]
     pub identity: IdentitySpec,
 }

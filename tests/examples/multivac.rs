@@ -138,6 +138,21 @@ fn without_a_password_nothing_below_multivac_is_reached() {
 }
 
 #[test]
+fn without_a_password_the_same_data_is_not_read_elsewhere() {
+    let multivac = Multivac::start();
+    for path in [
+        "/api/v1/tables/facts",
+        "/api/v1/streams/data/records",
+        "/api/v1/events?streams=data",
+        "/api/v1/backup",
+        "/dashboard",
+    ] {
+        assert_eq!(multivac.ask(&[], path).problem().0, 401, "{path}");
+    }
+    assert_eq!(multivac.ask(&ALICE, "/api/v1/tables/facts").status, 200);
+}
+
+#[test]
 fn plain_http_is_sent_to_https() {
     let multivac = Multivac::start();
     let answer = curl(&[&format!("http://{}/multivac?a=b", multivac.host)]);

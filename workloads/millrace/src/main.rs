@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod commands;
 mod exit;
+mod exposed;
 mod logging;
 mod output;
 mod pipeline;

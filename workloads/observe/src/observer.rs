@@ -79,8 +79,14 @@ impl Observer {
     /// Why the process is not ready, a reason each; empty when every part runs (or has finished).
     #[must_use]
     pub fn not_ready(&self) -> Vec<String> {
+        self.not_ready_of(|_| true)
+    }
+
+    /// The same of those parts alone that count.
+    pub fn not_ready_of(&self, counts: impl Fn(&ComponentId) -> bool) -> Vec<String> {
         self.components()
             .iter()
+            .filter(|component| counts(&component.id))
             .filter_map(|component| {
                 let reason = match component.state() {
                     State::Running | State::Finished => return None,

@@ -5,10 +5,27 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use millrace_observe::ComponentId;
+use millrace_observe::ComponentKind;
+use millrace_plan::Plan;
+use millrace_plan::model::SinkTarget;
 use serde_json::json;
 
 use crate::state::Shared;
 use crate::state::SharedState;
+
+/// Whether a part is a sink whose work depends on another system.
+fn sends_outward(plan: &Plan, part: &ComponentId) -> bool {
+    part.kind == ComponentKind::Sink
+        && plan.sinks.iter().any(|sink| {
+            sink.name == part.name
+                && match &sink.target {
+                    SinkTarget::Webhook(_) | SinkTarget::Archive(_) => true,
+                    SinkTarget::Mqtt(mqtt) => mqtt.broker.is_some(),
+                    SinkTarget::Table(_) => false,
+                }
+        })
+}
 
 /// `GET /livez`: the process answers.
 pub(crate) async fn livez() -> Response {
@@ -26,9 +43,11 @@ pub(crate) async fn readyz(State(state): State<SharedState>) -> Response {
     }
 }
 
-/// Why the process is not ready.
+/// Why the process is not ready. Sinks that send to other systems do not count: what is sent here
+/// is taken while those are away, and what they answer is nobody's business who may not look
+/// closer.
 pub(crate) async fn reasons(state: &Shared) -> Vec<String> {
-    let mut reasons = state.observer.not_ready();
+    let mut reasons = state.observer.not_ready_of(|part| !sends_outward(&state.plan, part));
     if let Err(error) = state.log.check_writable().await {
         reasons.push(error.to_string());
     }

@@ -96,14 +96,14 @@ fn routes() -> [(&'static str, MethodRouter<SharedState>); 21] {
         ("/api/v1/tables/{table}", get(tables::rows)),
         ("/api/v1/dead-letters", get(dead_letters::list)),
         ("/api/v1/dead-letters/{offset}", get(dead_letters::show)),
-        ("/api/v1/dead-letters/{offset}/replay", post(replay::replay).layer(json_alone())),
+        ("/api/v1/dead-letters/{offset}/replay", post(replay::replay).route_layer(json_alone())),
         (
             "/api/v1/rebuilds",
-            get(operations::rebuilds).merge(post(operations::rebuild).layer(json_alone())),
+            get(operations::rebuilds).merge(post(operations::rebuild).route_layer(json_alone())),
         ),
-        ("/api/v1/replays", post(operations::replay).layer(json_alone())),
+        ("/api/v1/replays", post(operations::replay).route_layer(json_alone())),
         ("/api/v1/replays/{id}", get(operations::replay_progress)),
-        ("/api/v1/backup", get(operations::backup)),
+        ("/api/v1/backup", post(operations::backup).route_layer(json_alone())),
     ]
 }
 

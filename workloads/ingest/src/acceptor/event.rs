@@ -50,18 +50,24 @@ impl Given {
     /// `serde_json` refuses NaN, infinities, numbers out of a double's range, and more than 128
     /// levels.
     pub(crate) fn read(text: &Bytes) -> Result<Self, Refusal> {
-        Self::read_part(text, 0..text.len())
+        Self::read_part(text, 0..text.len(), 1)
     }
 
-    /// Reads the JSON text of one event within a body. Positions of errors are those in the body.
-    pub(crate) fn read_part(body: &Bytes, part: Range<usize>) -> Result<Self, Refusal> {
+    /// Reads the JSON text of one event within a body, which begins with line `line`, from 1.
+    /// Positions of errors are those in the body; what stands before is not read for them.
+    pub(crate) fn read_part(
+        body: &Bytes,
+        part: Range<usize>,
+        line: usize,
+    ) -> Result<Self, Refusal> {
         let text = &body[part.clone()];
         let start = part.start + (text.len() - text.trim_ascii_start().len());
         let text = text.trim_ascii();
-        let whole =
-            str::from_utf8(text).map_err(|error| not_utf8(&body[..start + error.valid_up_to()]))?;
-        let value =
-            serde_json::from_str(whole).map_err(|error| malformed(&body[..start], &error))?;
+        let below = |refusal: Refusal| refusal.below(line - 1);
+        let whole = str::from_utf8(text)
+            .map_err(|error| below(not_utf8(&body[part.start..start + error.valid_up_to()])))?;
+        let value = serde_json::from_str(whole)
+            .map_err(|error| below(malformed(&body[part.start..start], &error)))?;
         Ok(Self { body: value, json: Some(body.slice(start..start + text.len())) })
     }
 

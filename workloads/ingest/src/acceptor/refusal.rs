@@ -104,6 +104,17 @@ impl fmt::Display for Joined<'_> {
 }
 
 impl Refusal {
+    /// The same where so many lines stand above what it tells of.
+    pub(crate) fn below(self, lines: usize) -> Self {
+        match self {
+            Self::NotUtf8 { line, column } => Self::NotUtf8 { line: line + lines, column },
+            Self::Malformed { what, line, column } => {
+                Self::Malformed { what, line: line + lines, column }
+            }
+            other => other,
+        }
+    }
+
     pub(crate) const fn kind(&self) -> RefusalKind {
         match self {
             Self::TooLarge { .. } | Self::MappedTooLarge { .. } => RefusalKind::TooLarge,

@@ -219,11 +219,11 @@ impl Route {
             return request.known;
         }
         match (request.key, index) {
-            (Some(key), None) => return Some(EventId::declared(stream, key)),
-            (Some(key), Some(index)) => {
-                // No key has a NUL, so that no other key is the same.
-                let key = [key, b"\0", index.to_string().as_bytes()].concat();
-                return Some(EventId::declared(stream, &key));
+            (Some(key), index) => {
+                let index = index.map(|index| index.to_string());
+                let user = request.head.user;
+                let declared = identity_of_key(self.name(), user, key, index.as_deref());
+                return Some(EventId::declared(stream, &declared));
             }
             (None, _) => {}
         }
@@ -264,6 +264,21 @@ impl Admitted<'_> {
         let id = program.reads("id").then(|| ("id", Value::from(id())));
         context_of_request(shared.chain(id))
     }
+}
+
+/// What a key stands for: the same key by another way in, or of another user, is another. Each
+/// part has its length before it, so that no others are the same.
+fn identity_of_key(name: &str, user: Option<&str>, key: &[u8], index: Option<&str>) -> Vec<u8> {
+    let mut identity = Vec::new();
+    for part in
+        [Some(name.as_bytes()), user.map(str::as_bytes), Some(key), index.map(str::as_bytes)]
+    {
+        // Longer than any part that is there: there is none.
+        let length = part.map_or(u64::MAX, |part| part.len() as u64);
+        identity.extend_from_slice(&length.to_be_bytes());
+        identity.extend_from_slice(part.unwrap_or_default());
+    }
+    identity
 }
 
 /// A UUIDv7 of this time in milliseconds.

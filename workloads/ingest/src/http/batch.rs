@@ -23,17 +23,19 @@ pub(super) struct Item {
     pub(super) given: Result<Given, Refusal>,
 }
 
-/// The lines of NDJSON that are not blank.
+/// The lines of NDJSON that are not blank. More blank lines than are allowed end it.
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     body: &'a Bytes,
     next: usize,
     line: usize,
+    blank: usize,
+    max_blank: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(super) const fn new(body: &'a Bytes) -> Self {
-        Self { body, next: 0, line: 0 }
+    pub(super) const fn new(body: &'a Bytes, max_blank: usize) -> Self {
+        Self { body, next: 0, line: 0, blank: 0, max_blank }
     }
 
     fn next_line(&mut self) -> Option<Range<usize>> {
@@ -47,22 +49,27 @@ impl<'a> Lines<'a> {
 }
 
 impl Iterator for Lines<'_> {
-    type Item = Item;
+    type Item = Result<Item, Refusal>;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
             let part = self.next_line()?;
             let text = &self.body[part.clone()];
             let trimmed = text.trim_ascii();
             if trimmed.is_empty() {
+                self.blank += 1;
+                if self.blank > self.max_blank {
+                    let what = format!("more than {} lines are blank", self.max_blank);
+                    return Some(Err(Refusal::Malformed { what, line: self.line, column: 1 }));
+                }
                 continue;
             }
-            let given = Given::read_part(self.body, part);
+            let given = Given::read_part(self.body, part, self.line);
             let original = match &given {
                 Ok(Given { json: Some(json), .. }) => json.clone(),
                 _ => self.body.slice_ref(trimmed),
             };
-            return Some(Item { line: Some(self.line), original, given });
+            return Some(Ok(Item { line: Some(self.line), original, given }));
         }
     }
 }

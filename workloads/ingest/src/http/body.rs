@@ -1,5 +1,6 @@
-//! Reads bodies within their limits of size and time.
+//! Reads bodies within their limits of size and time, and all of them within one of memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,6 +10,8 @@ use bytes::Bytes;
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 /// Room that is made at once for a body; more comes as it arrives, so that a client must send what
@@ -19,6 +22,19 @@ const FIRST_ROOM: usize = 64 << 10;
 const DISCARDED_BYTES: usize = 1 << 20;
 const DISCARDED_FOR: Duration = Duration::from_millis(500);
 
+/// Bytes of all bodies together that are read or worked on at a time.
+const ROOM_BYTES: usize = 256 << 20;
+
+/// The room of all bodies, shared by all ways in: a permit is a byte.
+pub(super) fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(ROOM_BYTES))
+}
+
+/// Takes room for so many bytes; no body needs more than all of it.
+pub(super) fn take_room(room: &Semaphore, bytes: usize) -> Option<SemaphorePermit<'_>> {
+    room.try_acquire_many(u32::try_from(bytes.min(ROOM_BYTES)).ok()?).ok()
+}
+
 /// A body that was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadBodyError {
@@ -26,6 +42,8 @@ pub(super) enum ReadBodyError {
     TooLarge(usize),
     #[error("the body did not arrive within {0:?}")]
     Timeout(Duration),
+    #[error("too much is being read already")]
+    Full,
     #[error("the body could not be received")]
     Receive(#[source] axum::Error),
 }
@@ -35,19 +53,25 @@ pub(super) fn announces_more(body: &Body, limit: usize) -> bool {
     body.size_hint().lower() > limit as u64
 }
 
-/// Reads a body. A single piece is not copied.
-pub(super) async fn read(
+/// Reads a body, with the room that it takes. A single piece is not copied.
+pub(super) async fn read<'a>(
     body: &mut Body,
     limit: usize,
     within: Duration,
-) -> Result<Bytes, ReadBodyError> {
-    match timeout(within, read_all(body, limit)).await {
+    room: &'a Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'a>), ReadBodyError> {
+    match timeout(within, read_all(body, limit, room)).await {
         Ok(read) => read,
         Err(_) => Err(ReadBodyError::Timeout(within)),
     }
 }
 
-async fn read_all(body: &mut Body, limit: usize) -> Result<Bytes, ReadBodyError> {
+async fn read_all<'a>(
+    body: &mut Body,
+    limit: usize,
+    room: &'a Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'a>), ReadBodyError> {
+    let mut taken = take_room(room, 0).ok_or(ReadBodyError::Full)?;
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -58,6 +82,7 @@ async fn read_all(body: &mut Body, limit: usize) -> Result<Bytes, ReadBodyError>
         if before + data.len() > limit {
             return Err(ReadBodyError::TooLarge(limit));
         }
+        taken.merge(take_room(room, data.len()).ok_or(ReadBodyError::Full)?);
         match first.take() {
             None if all.is_empty() => first = Some(data),
             None => all.extend_from_slice(&data),
@@ -69,7 +94,7 @@ async fn read_all(body: &mut Body, limit: usize) -> Result<Bytes, ReadBodyError>
             }
         }
     }
-    Ok(first.unwrap_or_else(|| all.freeze()))
+    Ok((first.unwrap_or_else(|| all.freeze()), taken))
 }
 
 /// Reads some of a body that is refused: a client that is still sending when its connection is
@@ -88,4 +113,24 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     };
     // Whoever is slower sees a closed connection.
     let _ = timeout(DISCARDED_FOR, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_share_their_room_until_they_are_done_with() {
+        let room = Semaphore::new(10);
+        let read = async |text: &'static str| {
+            read(&mut Body::from(text), 100, Duration::from_secs(1), &room).await
+        };
+        let first = read("sixsix").await.unwrap();
+        assert_eq!((&*first.0, room.available_permits()), (&b"sixsix"[..], 4));
+        assert!(matches!(read("fives").await, Err(ReadBodyError::Full)));
+        assert_eq!(read("four").await.unwrap().0, "four");
+        drop(first);
+        assert_eq!(read("fives").await.unwrap().0, "fives");
+        assert_eq!(room.available_permits(), 10);
+    }
 }

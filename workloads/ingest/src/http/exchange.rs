@@ -22,6 +22,7 @@ use millrace_observe::trace::TraceParent;
 use millrace_plan::model::BodyKind;
 use millrace_plan::model::HttpIngest;
 use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 use tracing::Instrument as _;
 use tracing::debug;
 use tracing::info_span;
@@ -48,6 +49,7 @@ use crate::http::body::ReadBodyError;
 use crate::http::content::Content;
 use crate::http::content::content_of;
 use crate::http::encoding::DecompressError;
+use crate::http::encoding::Encoding;
 use crate::http::encoding::decompress;
 use crate::http::encoding::encoding_of;
 use crate::http::form;
@@ -71,6 +73,8 @@ pub(super) struct HttpEntry {
     plan: HttpIngest,
     invalid: StatusCode,
     places: Semaphore,
+    /// For the bytes of all bodies of all ways in.
+    room: Arc<Semaphore>,
     rate: Option<RateLimiter>,
     metrics: RouteMetrics,
     tracing: Tracing,
@@ -83,6 +87,7 @@ impl HttpEntry {
         plan: HttpIngest,
         metrics: RouteMetrics,
         tracing: Tracing,
+        room: Arc<Semaphore>,
     ) -> Self {
         let invalid = StatusCode::from_u16(plan.invalid_status);
         Self {
@@ -94,6 +99,7 @@ impl HttpEntry {
             plan,
             metrics,
             tracing,
+            room,
         }
     }
 }
@@ -183,12 +189,12 @@ impl HttpEntry {
             }
             kind => kind,
         };
-        let bytes = self.read(parts, body).await?;
+        let (bytes, _room) = self.read(parts, body).await?;
         match kind {
             Content::Nothing | Content::Json => self.json(&request, bytes).await,
             Content::Ndjson => {
-                let lines = Lines::new(&bytes);
-                self.batch(&request, lines.map(Ok), &bytes).await
+                let lines = Lines::new(&bytes, self.plan.max_events);
+                self.batch(&request, lines, &bytes).await
             }
             Content::Form(kind) => {
                 let given = form::read(&kind, &bytes).await;
@@ -197,8 +203,12 @@ impl HttpEntry {
         }
     }
 
-    /// The body, decompressed.
-    async fn read(&self, parts: &Parts, body: &mut Body) -> Result<Bytes, Problem> {
+    /// The body, decompressed, with the room that it takes.
+    async fn read(
+        &self,
+        parts: &Parts,
+        body: &mut Body,
+    ) -> Result<(Bytes, SemaphorePermit<'_>), Problem> {
         let refuse = |by| self.metrics.refused(by);
         let encoding = encoding_of(&parts.headers);
         let encoding = encoding.inspect_err(|_| refuse(RefusedBy::ContentType))?;
@@ -206,19 +216,32 @@ impl HttpEntry {
         let read = if body::announces_more(body, limit) {
             Err(ReadBodyError::TooLarge(limit))
         } else {
-            body::read(body, limit, self.plan.limits.timeout).await
+            body::read(body, limit, self.plan.limits.timeout, &self.room).await
         };
-        let bytes = read.map_err(|error| {
+        let (bytes, room) = read.map_err(|error| {
             let (by, status) = match &error {
                 ReadBodyError::TooLarge(_) => (RefusedBy::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
                 ReadBodyError::Timeout(_) => (RefusedBy::Timeout, StatusCode::REQUEST_TIMEOUT),
+                ReadBodyError::Full => {
+                    refuse(RefusedBy::Concurrent);
+                    return Problem::unavailable(error.to_string(), SOON);
+                }
                 ReadBodyError::Receive(_) => (RefusedBy::Body, StatusCode::BAD_REQUEST),
             };
             refuse(by);
             Problem::new(status, error.to_string())
         })?;
         self.metrics.body_bytes.inc_by(bytes.len() as u64);
-        decompress(encoding, bytes, limit).await.map_err(|error| match &error {
+        if encoding == Encoding::Identity {
+            return Ok((bytes, room));
+        }
+        // What comes out may be as large as is allowed.
+        let Some(mut larger) = body::take_room(&self.room, limit) else {
+            refuse(RefusedBy::Concurrent);
+            return Err(Problem::unavailable(ReadBodyError::Full.to_string(), SOON));
+        };
+        drop(room);
+        let bytes = decompress(encoding, bytes, limit).await.map_err(|error| match &error {
             DecompressError::TooLarge(_) => {
                 refuse(RefusedBy::TooLarge);
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
@@ -227,7 +250,9 @@ impl HttpEntry {
                 refuse(RefusedBy::Body);
                 Problem::new(StatusCode::BAD_REQUEST, format!("{error}: {source}"))
             }
-        })
+        })?;
+        let room = larger.split(bytes.len()).unwrap_or(larger);
+        Ok((bytes, room))
     }
 
     /// A body of JSON: one event, or an array of them.

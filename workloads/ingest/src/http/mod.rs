@@ -61,6 +61,7 @@ pub fn routes(
     closing: &CancellationToken,
 ) -> Router {
     let metrics = Metrics::register(observer);
+    let room = body::room();
     let mut taken: Vec<(String, MethodFilter)> = Vec::new();
     // Paths may have segments that begin with `:` or `*`; they mean themselves.
     let mut router = Router::new().without_v07_checks();
@@ -77,7 +78,14 @@ pub fn routes(
                 let usual = answer::accepted_status(http.respond.as_ref());
                 let metrics = metrics.route(&ingest.name, usual.as_u16());
                 let tracing = Tracing::new(observer, &ingest.name, ingest.to.as_str(), http);
-                let entry = HttpEntry::new(acceptor, route, http.clone(), metrics, tracing);
+                let entry = HttpEntry::new(
+                    acceptor,
+                    route,
+                    http.clone(),
+                    metrics,
+                    tracing,
+                    Arc::clone(&room),
+                );
                 let entry = Arc::new(entry);
                 let service = on(method, move |request: Request| {
                     exchange::serve(Arc::clone(&entry), request)

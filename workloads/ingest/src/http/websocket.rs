@@ -68,6 +68,9 @@ const WINDOW_BYTES: usize = 4 << 20;
 /// rest is not read.
 const SLACK: usize = 1 << 20;
 
+/// Bytes that are read at once; each connection holds as many.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+
 /// How long the other side may take to confirm that the connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -130,7 +133,10 @@ async fn upgrade(entry: &Arc<WebSocketEntry>, mut parts: Parts) -> Result<Respon
             .header(UPGRADE, HeaderValue::from_static("websocket"))
     })?;
     let largest = entry.route.max_body_bytes() + SLACK;
-    let upgrade = upgrade.max_message_size(largest).max_frame_size(largest);
+    let upgrade = upgrade
+        .max_message_size(largest)
+        .max_frame_size(largest)
+        .read_buffer_size(READ_BUFFER_BYTES);
     let entry = Arc::clone(entry);
     let counted = entry.metrics.enter();
     Ok(upgrade.on_upgrade(move |socket| async move {

@@ -125,6 +125,16 @@ async fn more_events_than_allowed_are_refused() {
 }
 
 #[tokio::test]
+async fn more_blank_lines_than_events_are_allowed_are_refused() {
+    let server = serve(HttpIngest { max_events: 2, ..http() }).await;
+    let lines = |blank| format!("{}{}", "\n".repeat(blank), event("a", 1));
+    assert_eq!(server.post_as(NDJSON, lines(2)).await.status, 202);
+    let refused = server.post_as(NDJSON, lines(3)).await;
+    assert_eq!(refused.problem().0, 400);
+    assert_eq!(server.values().len(), 1);
+}
+
+#[tokio::test]
 async fn a_thousand_refused_events_are_described_and_the_rest_counted() {
     let server = serve(http()).await;
     let answer = server.post_as(NDJSON, vec![event("a", -1); 1500].join("\n")).await;

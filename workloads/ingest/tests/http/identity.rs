@@ -13,6 +13,15 @@ fn ids(server: &Server) -> Vec<EventId> {
     server.log.records("coordinates", 0).iter().map(|record| record.id).collect()
 }
 
+/// Stands for the length of what is not there.
+const NONE: &[u8] = &[0xff; 8];
+
+/// The id of a key of nobody in a way in whose name has three letters.
+fn of_key(name: &str, key: &[u8], index: &[u8]) -> EventId {
+    let name = [&[0, 0, 0, 0, 0, 0, 0, 3], name.as_bytes()].concat();
+    EventId::declared("coordinates", &[&name, NONE, key, index].concat())
+}
+
 #[tokio::test]
 async fn a_retry_with_the_same_key_is_the_same_event_with_the_same_answer() {
     let body = program("{\"id\": %id}", Place::Response, &path("/cpu"));
@@ -28,7 +37,7 @@ async fn a_retry_with_the_same_key_is_the_same_event_with_the_same_answer() {
     );
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert!(server.values().is_empty());
-    let id = EventId::declared("coordinates", b"order-7");
+    let id = of_key("cpu", b"\0\0\0\0\0\0\0\x07order-7", NONE);
     for _ in 0..2 {
         let answer = send(server.address, "POST /cpu", &headers, EVENT).await;
         assert_eq!(answer.told(), (200, &*format!(r#"{{"id":"{id}"}}"#)));
@@ -43,8 +52,27 @@ async fn events_of_a_batch_have_the_key_and_their_place() {
     send(server.address, "POST /cpu", &headers, format!("{EVENT}\n\n{EVENT}")).await;
     assert_eq!(
         ids(&server),
-        [b"b\x000", b"b\x001"].map(|key| EventId::declared("coordinates", key))
+        [b"\0\0\0\0\0\0\0\x010", b"\0\0\0\0\0\0\0\x011"].map(|index| of_key(
+            "cpu",
+            b"\0\0\0\0\0\0\0\x01b",
+            index
+        ))
     );
+}
+
+#[tokio::test]
+async fn the_same_key_by_another_way_in_is_another_event() {
+    let other = IngestPlan {
+        name: "gpu".into(),
+        ..way(IngestSource::Http(HttpIngest { path: path("/gpu"), ..http() }))
+    };
+    let server = serve_all(measurements(), vec![way(IngestSource::Http(http())), other]).await;
+    let headers = [JSON, ("Idempotency-Key", "b")];
+    for line in ["POST /cpu", "POST /gpu"] {
+        assert_eq!(send(server.address, line, &headers, EVENT).await.status, 202);
+    }
+    let key = b"\0\0\0\0\0\0\0\x01b";
+    assert_eq!(ids(&server), ["cpu", "gpu"].map(|name| of_key(name, key, NONE)));
 }
 
 #[tokio::test]

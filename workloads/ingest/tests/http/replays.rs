@@ -36,7 +36,12 @@ async fn a_dead_letter_of_a_request_is_made_again_with_all_that_it_was_made_of()
     let body = "{\"cpu\":50}";
     assert_eq!(send(server.address, "POST /at/a%20b?q=7", &headers, body).await.status, 422);
     let [letter] = &server.log.dead_letters()[..] else { panic!() };
-    let id = EventId::declared("coordinates", b"k\x000");
+    // The way in, nobody, the key, and the place in the batch, each with its length before it.
+    let key = [
+        b"\0\0\0\0\0\0\0\x03cpu\xff\xff\xff\xff\xff\xff\xff\xff".as_slice(),
+        b"\0\0\0\0\0\0\0\x01k\0\0\0\0\0\0\0\x010",
+    ];
+    let id = EventId::declared("coordinates", &key.concat());
     assert_eq!(
         letter.context,
         format!(

@@ -21,6 +21,7 @@ use crate::commands::run_progress;
 use crate::commands::simulate;
 use crate::exit::Exit;
 use crate::exit::Outcome;
+use crate::exposed;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
@@ -129,6 +130,9 @@ enum SimulatedScenario {
 /// Runs the command.
 pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcome {
     let plan = pipeline::load(&arguments.file)?;
+    if let Some(warning) = exposed::warning(&plan) {
+        output::note(&warning);
+    }
     let folder =
         arguments.data.clone().unwrap_or_else(|| Path::new(DATA_FOLDER).join(&plan.pipeline));
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;

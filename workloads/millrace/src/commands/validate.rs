@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::exit::Outcome;
+use crate::exposed;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
@@ -37,7 +38,12 @@ pub(crate) fn run(arguments: &ValidateArguments, output: OutputFormat) -> Outcom
     let mut invalid = 0;
     for path in &arguments.files {
         let problems = match pipeline::load_all(path) {
-            Ok(_) => Vec::new(),
+            Ok(plans) => {
+                for warning in plans.iter().filter_map(exposed::warning) {
+                    output::note(&warning);
+                }
+                Vec::new()
+            }
             Err(LoadPipelineError::Invalid { problems, .. }) => problems,
             Err(error) => return Err(error.into()),
         };

@@ -48,7 +48,10 @@ fn operation(at: &str, processor: &api::ProcessorSpec, checks: &mut Checks) -> O
         let window = window::window(&at, settings, checks);
         Some(match &settings.combine {
             None => Operation::Window(window),
-            Some(field) => Operation::WindowCombine { window, field: field.to_string() },
+            Some(field) => {
+                window::check_combine(&at, field, checks);
+                Operation::WindowCombine { window, field: field.to_string() }
+            }
         })
     } else if let Some(settings) = &processor.geofence {
         let at = format!("{at}.geofence");

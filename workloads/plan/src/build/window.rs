@@ -110,6 +110,17 @@ pub(super) fn check_key(at: &str, window: &WindowSettings, key: &[FieldPath], ch
     }
 }
 
+/// The list of groups stands beside the report's own fields.
+pub(super) fn check_combine(at: &str, field: &str, checks: &mut Checks) {
+    if RESULT_FIELDS.contains(&field) {
+        checks.error_with_hint(
+            format!("{at}.combine"),
+            format!("the result has a field `{field}` already"),
+            "write another name",
+        );
+    }
+}
+
 /// Each field of a group stands in the result where the event had it.
 fn check_groups(at: &str, by: &[FieldPath], checks: &mut Checks) {
     for (index, path) in by.iter().enumerate() {

@@ -33,6 +33,16 @@ pub(crate) const COMPUTING_CASES: &[Case] = &[
         ],
     ),
     (
+        "a_list_of_groups_named_as_a_field_of_the_report",
+        &[(
+            "  sinks:\n",
+            "    - {name: more, from: [cars], window: {tumbling: 1s, by: [.a], combine: start, compute: [{name: n, count: {}}]}}\n  sinks:\n",
+        )],
+        &[
+            "spec.processors[4].window.combine: the result has a field `start` already; write another name",
+        ],
+    ),
+    (
         "an_aggregate_of_two_kinds",
         &[(
             "  sinks:\n",

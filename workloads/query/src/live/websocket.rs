@@ -32,6 +32,7 @@ pub(super) fn answer(upgrade: WebSocketUpgrade, live: Live) -> Response {
     upgrade
         .max_message_size(MAX_CLIENT_BYTES)
         .max_frame_size(MAX_CLIENT_BYTES)
+        .read_buffer_size(MAX_CLIENT_BYTES)
         .on_upgrade(|socket| serve(socket, live))
 }
 

@@ -64,8 +64,11 @@ impl Receiver {
         }
         match post.body(request.body.clone()).send().await {
             Ok(response) => outcome(response).await,
-            Err(error) if error.is_builder() => Outcome::Refused { reason: with_causes(&error) },
-            Err(error) => Outcome::Later { reason: with_causes(&error), after: None },
+            // The address may hold a secret, and reasons are told to many.
+            Err(error) if error.is_builder() => {
+                Outcome::Refused { reason: with_causes(&error.without_url()) }
+            }
+            Err(error) => Outcome::Later { reason: with_causes(&error.without_url()), after: None },
         }
     }
 }
