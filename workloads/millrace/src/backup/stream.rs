@@ -113,15 +113,15 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_ends_the_backup() {
         let (mut writer, _receiver) = writer(|| false, Duration::from_millis(20));
-        writer.write_all(&[0; PIECE]).unwrap();
-        let error = writer.write_all(&[0; PIECE]).unwrap_err();
+        writer.write_all(&vec![0; PIECE]).unwrap();
+        let error = writer.write_all(&vec![0; PIECE]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn a_log_that_is_to_be_opened_anew_ends_the_backup() {
         let (mut writer, _receiver) = writer(|| true, Duration::from_mins(1));
-        writer.write_all(&[0; PIECE]).unwrap();
-        assert!(writer.write_all(&[0; PIECE]).is_err());
+        writer.write_all(&vec![0; PIECE]).unwrap();
+        assert!(writer.write_all(&vec![0; PIECE]).is_err());
     }
 }

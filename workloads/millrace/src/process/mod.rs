@@ -11,6 +11,8 @@ pub(crate) mod live;
 pub(crate) mod operations;
 mod parts;
 pub(crate) mod replay;
+#[cfg(test)]
+mod replay_rules;
 pub(crate) mod replayer;
 pub(crate) mod signals;
 pub(crate) mod storage;

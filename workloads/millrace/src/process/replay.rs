@@ -219,7 +219,10 @@ impl Replays {
     }
 
     /// Takes a replay up; returns it if it runs already.
-    fn enter(&self, progress: &ReplayProgress) -> Result<Option<ReplayProgress>, String> {
+    pub(super) fn enter(
+        &self,
+        progress: &ReplayProgress,
+    ) -> Result<Option<ReplayProgress>, String> {
         let mut jobs = self.jobs.lock();
         let is_running = |job: &&ReplayProgress| job.state == ReplayState::Running;
         if let Some(running) = jobs.get(&progress.id).filter(is_running) {
@@ -274,7 +277,7 @@ impl Job {
         match result {
             Ok(()) => info!(message = "A replay is done.", id = self.id),
             Err(error) => {
-                warn!(message = "A replay broke off.", id = self.id, error = with_causes(&*error))
+                warn!(message = "A replay broke off.", id = self.id, error = with_causes(&*error));
             }
         }
     }

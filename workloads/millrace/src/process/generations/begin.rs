@@ -128,6 +128,7 @@ pub(super) fn begin(
         began: beginnings,
         since: now_ms,
         going_on: None,
+        noted: Vec::new(),
     })
 }
 

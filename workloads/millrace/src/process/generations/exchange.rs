@@ -135,7 +135,7 @@ impl Rebuilder {
                 if let Some(wanted) = wanted.filter(|wanted| at.next < *wanted)
                     && !self.has_rest(edition, parts, &at, wanted).await?
                 {
-                    if !self.waits(stop, deadline).await {
+                    if !waits(stop, deadline).await {
                         return Ok(false);
                     }
                     continue 'again;
@@ -154,17 +154,11 @@ impl Rebuilder {
     ) -> Result<bool, Trouble> {
         let deadline = Instant::now() + STANDSTILL;
         while !self.has_sent(served, parts).await? {
-            if !self.waits(stop, deadline).await {
+            if !waits(stop, deadline).await {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Waits a moment; false if it is not to be waited any longer.
-    async fn waits(&self, stop: &CancellationToken, deadline: Instant) -> bool {
-        let pause = stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(10)));
-        pause.await.is_some() && Instant::now() < deadline
     }
 
     /// Whether the sinks that send have sent all that the old tasks made.
@@ -177,4 +171,10 @@ impl Rebuilder {
         }
         Ok(true)
     }
+}
+
+/// Waits a moment; false if it is not to be waited any longer.
+async fn waits(stop: &CancellationToken, deadline: Instant) -> bool {
+    let pause = stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(10)));
+    pause.await.is_some() && Instant::now() < deadline
 }

@@ -93,7 +93,11 @@ impl Rebuilder {
             if let Some(reason) = self.too_short(edition, &stages, record, &reached).await? {
                 return Ok(Some(Outcome::GivenUp(reason)));
             }
-            let marks = self.going_on_marks(edition, &resting).await?;
+            let mut marks = self.going_on_marks(edition, &resting).await?;
+            for mark in &mut marks {
+                let is_same = |m: &&Mark| m.stream == mark.stream && m.partition == mark.partition;
+                mark.offset = record.noted.iter().find(is_same).map_or(mark.offset, |m| m.offset);
+            }
             let has_read = self.has_read(edition, &stages, &reached, gate)?;
             if reached != last || trouble.is_some() {
                 (last, since) = (reached, Instant::now());

@@ -119,6 +119,9 @@ pub(crate) struct PendingRecord {
     /// resting ones had: sinks that send go on there. None until that is known.
     #[serde(default)]
     pub(crate) going_on: Option<Vec<Mark>>,
+    /// The same of streams that were being made before another rebuild took that one's place.
+    #[serde(default)]
+    pub(crate) noted: Vec<Mark>,
 }
 
 /// What is to be removed: it is neither served nor being made any more.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use millrace_core::StreamName;
 use millrace_log::Log;
 use millrace_plan::Plan;
 use millrace_plan::model::SinkPlan;
@@ -16,7 +17,9 @@ use super::ledger::Commanded;
 use super::ledger::Garbage;
 use super::ledger::Ledger;
 use super::ledger::LedgerStore;
+use super::ledger::Mark;
 use super::ledger::Numbers;
+use super::ledger::PendingRecord;
 use super::serving::OpenGenerationsError;
 use crate::process::live::now_millis;
 use crate::process::operations::rebuildable;
@@ -69,6 +72,21 @@ pub(super) fn pending(declared: &Plan, ledger: &Ledger) -> Option<Edition> {
     let mut edition = edition(declared, &record.commanded);
     edition.numbers = record.to.clone();
     Some(edition)
+}
+
+/// Where sinks go on in streams that a rebuild goes on to make which takes another one's place.
+pub(super) fn noted(
+    left: Option<&Edition>,
+    record: Option<&PendingRecord>,
+    to: &Edition,
+) -> Vec<Mark> {
+    let (Some(left), Some(record)) = (left, record) else { return Vec::new() };
+    let marks = record.going_on.as_ref().unwrap_or(&record.noted);
+    let is_same = |mark: &&Mark| {
+        let stream = mark.stream.parse::<StreamName>();
+        stream.is_ok_and(|stream| left.stream(&stream) == to.stream(&stream))
+    };
+    marks.iter().filter(is_same).cloned().collect()
 }
 
 pub(super) fn add(garbage: &mut Garbage, more: Garbage) {
@@ -161,7 +179,11 @@ pub(super) async fn reconcile(
             let log_streams = served(declared, &ledger, log).streams();
             log.ensure_streams(&log_streams).await?;
             let partial = ledger.partial;
-            Some(begin(log, &to, &parts, commanded.clone(), &ledger.began, partial, now_millis())?)
+            let left = pending(declared, store.ledger());
+            let noted = noted(left.as_ref(), store.ledger().pending.as_ref(), &to);
+            let commanded = commanded.clone();
+            let record = begin(log, &to, &parts, commanded, &ledger.began, partial, now_millis())?;
+            Some(PendingRecord { noted, ..record })
         }
     };
     if ledger.pending.is_none() {

@@ -36,6 +36,7 @@ use super::ledger::LedgerError;
 use super::ledger::LedgerStore;
 use super::ledger::Mark;
 use super::ledger::Numbers;
+use super::ledger::PendingRecord;
 use super::pending::PositionsError;
 use super::pending::positions;
 use super::progress::RebuildProgress;
@@ -43,6 +44,7 @@ use super::progress::RebuildState;
 use super::reconcile::add;
 use super::reconcile::check_lowered;
 use super::reconcile::edition;
+use super::reconcile::noted;
 use super::reconcile::own_numbers;
 use super::reconcile::pending;
 use super::reconcile::reconcile;
@@ -226,7 +228,10 @@ impl Serving {
         let parts = to.differing(&ledger.serving);
         let began = &ledger.began;
         let record = begin(&*self.log, &to, &parts, commands, began, partial, now_millis())?;
-        let left = pending(&self.declared, ledger).map(|left| {
+        let left = pending(&self.declared, ledger);
+        let noted = noted(left.as_ref(), ledger.pending.as_ref(), &to);
+        let record = PendingRecord { noted, ..record };
+        let left = left.map(|left| {
             left.garbage(&left.differing(&to.numbers).and(&left.differing(&ledger.serving)), true)
         });
         store
