@@ -76,10 +76,15 @@ fn plan_of(names: &[&str]) -> Plan {
     plan
 }
 
-async fn calls_of(plan: &Plan, timers: &[(i64, i64)], times: &[i64], batch: usize) -> Vec<Call> {
+async fn calls_of(
+    plan: &Plan,
+    timers: &[(i64, i64)],
+    event_times: &[i64],
+    batch: usize,
+) -> Vec<Call> {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), plan).await;
-    let records: Vec<_> = times.iter().map(|time| record(1, *time)).collect();
+    let records: Vec<_> = event_times.iter().map(|time| record(1, *time)).collect();
     append(&log, plan, &records).await;
     let calls = Arc::new(Mutex::new(Vec::new()));
     let build = build_noting(timers, &calls);
@@ -216,7 +221,9 @@ fn normal(records: &[Record], by: &[i64]) -> Vec<(i64, Bytes)> {
         Bytes::from(value.to_string())
     };
     let mut all = delayed(records, by);
-    all.iter_mut().for_each(|(_, value)| *value = sorted(value));
+    for (_, value) in &mut all {
+        *value = sorted(value);
+    }
     all.sort();
     all
 }

@@ -38,7 +38,7 @@ fn main() {
     let tumbling = WindowSpan::Aligned { size: 10_000, every: 10_000, offset: 0 };
     let hopping = WindowSpan::Aligned { size: 60_000, every: 1000, offset: 0 };
     let session =
-        WindowSpan::Session { gap: Duration::from_secs(2), longest: Duration::from_secs(3600) };
+        WindowSpan::Session { gap: Duration::from_secs(2), longest: Duration::from_hours(1) };
     for (groups, rate, seconds) in [(1000, 20_000, 100), (100_000, 500_000, 10)] {
         let mut events = events(groups, rate);
         for (what, span) in

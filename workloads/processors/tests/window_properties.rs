@@ -1,5 +1,7 @@
 //! Windows against straightforward code, over any number of tasks, with restarts at any place.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod common;
 
 use std::collections::BTreeMap;
