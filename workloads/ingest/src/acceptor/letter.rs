@@ -50,7 +50,9 @@ impl WrittenHead {
     /// Reads it; what is wrong with it, for a person.
     pub(crate) fn read(self, route: &Route) -> Result<ReadHead, String> {
         let path = self.path.as_deref();
-        let path = path.or_else(|| route.rules.as_ref().map(|rules| rules.path())).unwrap_or("/");
+        let path = path
+            .or_else(|| route.rules.as_ref().map(crate::acceptor::request::RequestRules::path))
+            .unwrap_or("/");
         let uri = path.parse().map_err(|_| format!("`{path}` is not a path"))?;
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers {

@@ -218,14 +218,11 @@ impl Route {
         if request.known.is_some() {
             return request.known;
         }
-        match (request.key, index) {
-            (Some(key), index) => {
-                let index = index.map(|index| index.to_string());
-                let user = request.head.user;
-                let declared = identity_of_key(self.name(), user, key, index.as_deref());
-                return Some(EventId::declared(stream, &declared));
-            }
-            (None, _) => {}
+        if let Some(key) = request.key {
+            let index = index.map(|index| index.to_string());
+            let user = request.head.user;
+            let declared = identity_of_key(self.name(), user, key, index.as_deref());
+            return Some(EventId::declared(stream, &declared));
         }
         let rules = self.rules.as_ref()?;
         match rules.identity {

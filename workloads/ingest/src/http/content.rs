@@ -27,7 +27,7 @@ pub(super) fn content_of(headers: &HeaderMap, accept: &[BodyKind]) -> Result<Con
         return Ok(Content::Nothing);
     }
     let Some(value) = headers.get(CONTENT_TYPE) else {
-        return Err(unsupported("the content type is missing".to_owned(), accept));
+        return Err(unsupported("the content type is missing", accept));
     };
     let text = String::from_utf8_lossy(value.as_bytes());
     let mut parts = text.split(';').map(str::trim);
@@ -38,7 +38,7 @@ pub(super) fn content_of(headers: &HeaderMap, accept: &[BodyKind]) -> Result<Con
     if let Some(charset) = charset
         && !["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known))
     {
-        return Err(unsupported(format!("the charset `{charset}` is not UTF-8"), accept));
+        return Err(unsupported(&format!("the charset `{charset}` is not UTF-8"), accept));
     }
     let takes = |kind| accept.contains(&kind);
     let is_json = essence == "application/json"
@@ -53,11 +53,11 @@ pub(super) fn content_of(headers: &HeaderMap, accept: &[BodyKind]) -> Result<Con
     }
     match FormKind::of(&text) {
         Some(kind) if takes(BodyKind::Form) => Ok(Content::Form(kind)),
-        _ => Err(unsupported(format!("the content type `{text}` is not taken"), accept)),
+        _ => Err(unsupported(&format!("the content type `{text}` is not taken"), accept)),
     }
 }
 
-fn unsupported(what: String, accept: &[BodyKind]) -> Problem {
+fn unsupported(what: &str, accept: &[BodyKind]) -> Problem {
     let mut taken: Vec<&str> = Vec::new();
     for kind in accept {
         let names: &[&str] = match kind {

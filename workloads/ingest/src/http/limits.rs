@@ -78,7 +78,7 @@ impl RateLimiter {
         let burst = Duration::from_secs(1).saturating_sub(self.each);
         let ahead = from.saturating_duration_since(now);
         if ahead > burst {
-            return Err(ahead - burst);
+            return Err(ahead.saturating_sub(burst));
         }
         *used_until = from + self.each;
         Ok(())
