@@ -45,7 +45,6 @@ use millrace_http::Problem;
 impl QueryState {
     /// The routes of the HTTP port. Requests that `ways_in` take go there; where they do not take
     /// a request's method, and for all other paths, the routes here answer.
-    #[must_use]
     pub fn router(&self, ways_in: Router) -> Router {
         let routes = router(Arc::clone(&self.0));
         let others = routes.clone();

@@ -78,7 +78,7 @@ impl Request {
                 std::collections::btree_map::Entry::Occupied(mut entry) => match entry.get_mut() {
                     Value::Array(values) => values.push(value),
                     first => {
-                        *first = Value::Array(vec![std::mem::replace(first, Value::Null), value])
+                        *first = Value::Array(vec![std::mem::replace(first, Value::Null), value]);
                     }
                 },
             }

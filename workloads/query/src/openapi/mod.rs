@@ -1,4 +1,4 @@
-//! The description of the API in OpenAPI 3.1, made from the plan.
+//! The description of the API in `OpenAPI` 3.1, made from the plan.
 //!
 //! It says what this pipeline takes and answers, as narrowly as the plan knows it: what is
 //! described here as valid is accepted, and what is answered is described.

@@ -14,7 +14,7 @@ use super::security;
 pub(super) struct Operation {
     /// The method, in lower case.
     pub(super) method: &'static str,
-    /// The path, as OpenAPI writes it.
+    /// The path, as `OpenAPI` writes it.
     pub(super) path: String,
     id: String,
     tag: &'static str,
@@ -148,10 +148,12 @@ impl Operation {
         })
     }
 
-    /// The operation as OpenAPI writes it, with what its path's rule of access adds.
+    /// The operation as `OpenAPI` writes it, with what its path's rule of access adds.
     pub(super) fn into_json(mut self, exposure: &ExposurePlan) -> Value {
         let required = security::required(exposure, &self.path);
-        for (status, description) in required.iter().flat_map(|access| access.problems()) {
+        for (status, description) in
+            required.iter().flat_map(super::security::Credentials::problems)
+        {
             self = self.problems(&[(*status, *description)]);
         }
         let mut json = json!({

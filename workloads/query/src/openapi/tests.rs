@@ -134,7 +134,7 @@ fn a_query_route_is_described_by_its_tables_columns() {
     assert!(statuses(status).contains(&"403"));
 }
 
-/// The rules of OpenAPI 3.1 that a document made here could break.
+/// The rules of `OpenAPI` 3.1 that a document made here could break.
 #[test]
 fn the_document_is_valid_openapi() {
     let document = described();
