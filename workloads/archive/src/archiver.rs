@@ -163,19 +163,16 @@ impl Archiver {
         let _memory = self.memory.acquire().await.ok();
         let started = Instant::now();
         let mut before = Before::Nothing;
-        let range = match &progress.intent {
-            Some(intent) => {
-                let all = RangeLimit { events: usize::MAX, bytes: usize::MAX };
-                let mut range =
-                    range::read(&self.log, &self.stream, &progress.next, &intent.to, all).await?;
-                before = if range.lost > 0 { Before::AttemptedFromMore } else { Before::Attempted };
-                range.to.clone_from(&intent.to);
-                range
-            }
-            None => {
-                let limit = RangeLimit { events: self.sink.max_events, bytes: MAX_RANGE_BYTES };
-                range::read(&self.log, &self.stream, &progress.next, target, limit).await?
-            }
+        let range = if let Some(intent) = &progress.intent {
+            let all = RangeLimit { events: usize::MAX, bytes: usize::MAX };
+            let mut range =
+                range::read(&self.log, &self.stream, &progress.next, &intent.to, all).await?;
+            before = if range.lost > 0 { Before::AttemptedFromMore } else { Before::Attempted };
+            range.to.clone_from(&intent.to);
+            range
+        } else {
+            let limit = RangeLimit { events: self.sink.max_events, bytes: MAX_RANGE_BYTES };
+            range::read(&self.log, &self.stream, &progress.next, target, limit).await?
         };
         if range.lost > 0 {
             self.metrics.lost.inc_by(range.lost);

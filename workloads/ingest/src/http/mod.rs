@@ -53,7 +53,6 @@ pub struct Arrival(pub i64);
 /// Parameters of paths are named `p0`, `p1` and so on, so that paths that differ in the names of
 /// parameters alone are one. What is sent to one of the paths by another method is answered by 405
 /// with `Allow`.
-#[must_use]
 pub fn routes(
     plan: &Plan,
     acceptor: &Acceptor,

@@ -319,7 +319,7 @@ async fn answer(
         let stored = store(entry, entries, bytes).await;
         for reply in replies {
             number += 1;
-            let text = told(number, reply, stored.as_ref().err());
+            let text = told(number, &reply, stored.as_ref().err());
             if !matches!(
                 timeout(entry.plan.idle_timeout, sink.feed(Message::text(text))).await,
                 Ok(Ok(()))
@@ -395,8 +395,8 @@ async fn store(
 }
 
 /// The answer to a message; `failed` says why nothing could be stored.
-fn told(number: u64, reply: Reply, failed: Option<&Problem>) -> String {
-    let problem = match (&reply, failed) {
+fn told(number: u64, reply: &Reply, failed: Option<&Problem>) -> String {
+    let problem = match (reply, failed) {
         (Reply::Stored(_), Some(failed)) => failed,
         (Reply::Stored(id), None) => return format!(r#"{{"message":{number},"id":"{id}"}}"#),
         (Reply::Dropped, _) => return format!(r#"{{"message":{number}}}"#),

@@ -75,9 +75,7 @@ impl From<StartLiveError> for Failure {
     fn from(error: StartLiveError) -> Self {
         let exit = match &error {
             StartLiveError::Http(StartHttpError::Listen { .. })
-            | StartLiveError::Mqtt(StartMqttError::Listen { .. }) => {
-                Exit::CannotCreate
-            }
+            | StartLiveError::Mqtt(StartMqttError::Listen { .. }) => Exit::CannotCreate,
             StartLiveError::Http(_)
             | StartLiveError::Mqtt(_)
             | StartLiveError::Archive(_)
@@ -108,8 +106,7 @@ impl Live {
         // Ports are taken first, so that a taken one is told before anything is computed.
         let (plan, log) = (&storage.plan, &storage.log);
         let observer = &storage.observer;
-        let http =
-            HttpPort::bind(options.http, &plan.exposure, &options.folders, observer).await?;
+        let http = HttpPort::bind(options.http, &plan.exposure, &options.folders, observer).await?;
         let (http_address, http_has_tls) = (http.address(), http.has_tls());
         let (ingest, rebuilds) = (Parts::default(), Parts::default());
 

@@ -62,7 +62,11 @@ pub async fn load(
     statistics: &Arc<Statistics>,
     shutdown: &CancellationToken,
 ) -> Result<(), PrepareTlsError> {
-    let tls = if target.address.tls { Some(Arc::new(client_tls(target.certificate_authority.as_deref())?)) } else { None };
+    let tls = if target.address.tls {
+        Some(Arc::new(client_tls(target.certificate_authority.as_deref())?))
+    } else {
+        None
+    };
     let schedule = Arc::new(Mutex::new(Schedule {
         requests: Box::new(requests),
         taken: 0,

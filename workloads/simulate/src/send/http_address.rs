@@ -16,7 +16,9 @@ pub struct HttpAddress {
 
 /// A text that is not the address of an HTTP server.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not the address of an HTTP server: write `http://HOST:PORT` or `https://HOST:PORT`")]
+#[error(
+    "`{0}` is not the address of an HTTP server: write `http://HOST:PORT` or `https://HOST:PORT`"
+)]
 pub struct ParseHttpAddressError(String);
 
 impl FromStr for HttpAddress {

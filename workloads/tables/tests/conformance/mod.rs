@@ -408,14 +408,8 @@ pub(crate) async fn a_generation_that_waits_can_be_discarded(store: &dyn TableSt
 
 pub(crate) async fn positions_are_told_by_generation(store: &dyn TableStore) {
     with_a_raised_generation(store).await;
-    assert_eq!(
-        store.positions("cars", 0).await.unwrap(),
-        [("coordinates".parse().unwrap(), 3, 1)]
-    );
-    assert_eq!(
-        store.positions("cars", 1).await.unwrap(),
-        [("coordinates".parse().unwrap(), 3, 2)]
-    );
+    assert_eq!(store.positions("cars", 0).await.unwrap(), [("coordinates".parse().unwrap(), 3, 1)]);
+    assert_eq!(store.positions("cars", 1).await.unwrap(), [("coordinates".parse().unwrap(), 3, 2)]);
     assert_eq!(store.positions("boats", 0).await.unwrap(), []);
     assert_eq!(store.served("boats").await.unwrap(), None);
 }
