@@ -131,7 +131,7 @@ fn attribute(span: &Span, name: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]
@@ -260,8 +260,8 @@ spec:
     assert_eq!(sent.parent_span_id, request.span_id);
     assert_eq!(sent.kind(), SpanKind::Client);
     assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
-    let received = receiver.received.lock().unwrap();
-    let parent = header(&received[0], "traceparent").unwrap();
+    let requests = receiver.received.lock().unwrap();
+    let parent = header(&requests[0], "traceparent").unwrap();
     assert_eq!(parent, format!("00-{TRACE}-{}-01", hex(&sent.span_id)));
 }
 

@@ -131,7 +131,7 @@ impl ObjectStore for Faulty {
                 let file = self.folder.join(format!("{location}#1"));
                 std::fs::create_dir_all(file.parent().unwrap()).unwrap();
                 std::fs::write(file, "half").unwrap();
-                self.die().await
+                self.die().await;
             }
             Fault::Refuses if is_now => return Err(broken()),
             _ => {}

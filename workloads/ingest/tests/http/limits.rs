@@ -81,7 +81,7 @@ async fn requests_beyond_the_places_are_refused() {
     let mut slow = TcpStream::connect(server.address).await.unwrap();
     let whole = request("POST /cpu", &[JSON, ("expect", "100-continue")], EVENT.as_bytes());
     let (head, body) = whole.split_at(whole.len() - 1);
-    slow.write_all(&head[..head.len() - EVENT.len() + 1]).await.unwrap();
+    slow.write_all(&head[..=head.len() - EVENT.len()]).await.unwrap();
     // Now it holds the place: its body is waited for.
     assert_eq!(answer(&mut slow).await.status, 100);
     let refused = server.post(EVENT).await;

@@ -25,7 +25,7 @@ fn live() -> WebSocketIngest {
         headers: Vec::new(),
         limits: http().limits,
         identity: Identity::Content,
-        idle_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_mins(1),
     }
 }
 

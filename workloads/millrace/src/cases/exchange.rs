@@ -212,12 +212,11 @@ fn differences(
         compare("body ", expected, &Value::from(text.as_ref()), captures, &mut lines)?;
     }
     if let Some(expected) = &expected.json {
-        match serde_json::from_slice(body) {
-            Ok(actual) => compare("body ", expected, &actual, captures, &mut lines)?,
-            Err(_) => {
-                lines.push(format!("  - body {expected}"));
-                lines.push(format!("  + body {text}, which is not JSON"));
-            }
+        if let Ok(actual) = serde_json::from_slice(body) {
+            compare("body ", expected, &actual, captures, &mut lines)?;
+        } else {
+            lines.push(format!("  - body {expected}"));
+            lines.push(format!("  + body {text}, which is not JSON"));
         }
     }
     Ok(lines)

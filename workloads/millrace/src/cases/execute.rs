@@ -135,6 +135,7 @@ pub(crate) async fn execute(
     Ok(lines)
 }
 
+#[expect(clippy::result_large_err, reason = "an error ends the case; it is not passed on often")]
 fn route<'a>(plan: &'a Plan, case: &'a Case) -> Result<&'a str, ExecuteCaseError> {
     match (&case.ingest, plan.ingest.as_slice()) {
         (Some(name), _) => Ok(name),
@@ -242,6 +243,7 @@ async fn check(
     Ok(report.lines)
 }
 
+#[expect(clippy::result_large_err, reason = "an error ends the case; it is not passed on often")]
 fn stream(plan: &Plan, name: &str) -> Result<StreamName, ExecuteCaseError> {
     name.parse::<StreamName>()
         .ok()

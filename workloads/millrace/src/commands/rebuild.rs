@@ -110,7 +110,7 @@ async fn request(folder: &Path, arguments: &RebuildArguments, output: OutputForm
     match output {
         OutputFormat::Json => output::json(&json!({"name": name, "begins": "nextStart"}))?,
         OutputFormat::Text => {
-            output::line(&format!("`{name}` is rebuilt from the next start on."))?
+            output::line(&format!("`{name}` is rebuilt from the next start on."))?;
         }
     }
     Ok(())

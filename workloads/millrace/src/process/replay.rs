@@ -319,17 +319,13 @@ impl Job {
             Some(Bound::Offset(until)) => until.clamp(first, info.end.max(first)),
             _ => info.end,
         };
-        let (next, end) = match snapshot.positions.first() {
-            Some(position) => {
-                let end =
-                    <[u8; 8]>::try_from(&*position.metadata).map_or(last, Offset::from_be_bytes);
-                (position.next, end)
-            }
-            None => {
-                let positions = vec![self.position(partition, first, last)];
-                log.commit_task(&claim, TaskCommit { positions, ..TaskCommit::default() }).await?;
-                (first, last)
-            }
+        let (next, end) = if let Some(position) = snapshot.positions.first() {
+            let end = <[u8; 8]>::try_from(&*position.metadata).map_or(last, Offset::from_be_bytes);
+            (position.next, end)
+        } else {
+            let positions = vec![self.position(partition, first, last)];
+            log.commit_task(&claim, TaskCommit { positions, ..TaskCommit::default() }).await?;
+            (first, last)
         };
         self.tell(|progress| {
             progress.total += (end - first).max(0);
