@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::event::Value;
-use crate::event::text;
 use crate::path::FieldPath;
 use crate::record::Partition;
+use crate::tree::Scalar;
+use crate::tree::Tree;
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -29,7 +29,7 @@ pub enum KeyError {
 ///
 /// # Errors
 /// When a field is missing, `null`, of another type, or the key is too long.
-pub fn key_of(value: &Value, paths: &[FieldPath]) -> Result<Bytes, KeyError> {
+pub fn key_of<T: Tree>(value: &T, paths: &[FieldPath]) -> Result<Bytes, KeyError> {
     let bytes = if let [path] = paths {
         match field(value, path)? {
             KeyField::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
@@ -58,13 +58,12 @@ enum KeyField<'a> {
     Integer(i64),
 }
 
-fn field<'a>(value: &'a Value, path: &FieldPath) -> Result<KeyField<'a>, KeyError> {
-    match path.get(value) {
-        Some(Value::Integer(number)) => Ok(KeyField::Integer(*number)),
-        Some(Value::Null) | None => Err(KeyError::Missing(path.to_string())),
-        Some(other) => {
-            text(other).map(KeyField::Text).ok_or_else(|| KeyError::Type(path.to_string()))
-        }
+fn field<'a, T: Tree>(value: &'a T, path: &FieldPath) -> Result<KeyField<'a>, KeyError> {
+    match path.find(value).map(Tree::scalar) {
+        Some(Scalar::Integer(number)) => Ok(KeyField::Integer(number)),
+        Some(Scalar::Text(text)) => Ok(KeyField::Text(text)),
+        Some(Scalar::Null) | None => Err(KeyError::Missing(path.to_string())),
+        Some(_) => Err(KeyError::Type(path.to_string())),
     }
 }
 
@@ -109,6 +108,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Value;
 
     fn value(json: &str) -> Value {
         serde_json::from_str(json).unwrap()

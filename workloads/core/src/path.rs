@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::event::Value;
+use crate::tree::Tree;
 
 /// A path to a field of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,10 +30,15 @@ impl FieldPath {
     /// The value at this path, if there is one.
     #[must_use]
     pub fn get<'a>(&self, value: &'a Value) -> Option<&'a Value> {
-        self.segments.iter().try_fold(value, |value, segment| match (segment, value) {
-            (Segment::Field(name), Value::Object(fields)) => fields.get(name.as_str()),
-            (Segment::Index(index), Value::Array(items)) => items.get(*index),
-            _ => None,
+        self.find(value)
+    }
+
+    /// The same in any form of JSON.
+    #[must_use]
+    pub fn find<'a, T: Tree>(&self, tree: &'a T) -> Option<&'a T> {
+        self.segments.iter().try_fold(tree, |tree, segment| match segment {
+            Segment::Field(name) => tree.field(name),
+            Segment::Index(index) => tree.item(*index),
         })
     }
 

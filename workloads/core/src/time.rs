@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::event::Value;
-use crate::event::text;
 use crate::path::FieldPath;
+use crate::tree::Scalar;
+use crate::tree::Tree;
 
 /// How a stream writes its event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,28 +49,28 @@ const MAX_MILLIS: i64 = 253_402_300_799_999;
 ///
 /// # Errors
 /// When the field is missing, of another form, or outside of the years 0001 to 9999.
-pub fn event_time(
-    value: &Value,
+pub fn event_time<T: Tree>(
+    value: &T,
     path: &FieldPath,
     format: TimeFormat,
 ) -> Result<i64, EventTimeError> {
     let form = |expected| EventTimeError::Form { path: path.to_string(), expected };
-    let field = match path.get(value) {
-        None | Some(Value::Null) => return Err(EventTimeError::Missing(path.to_string())),
+    let field = match path.find(value).map(Tree::scalar) {
+        None | Some(Scalar::Null) => return Err(EventTimeError::Missing(path.to_string())),
         Some(field) => field,
     };
     let millis = match (format, field) {
-        (TimeFormat::Rfc3339, Value::Timestamp(time)) => time.timestamp_millis(),
-        (TimeFormat::Rfc3339, field) => text(field)
-            .and_then(parse_rfc3339)
-            .ok_or_else(|| form("an RFC 3339 time with an offset"))?,
-        (TimeFormat::UnixMillis, Value::Integer(millis)) => *millis,
-        (TimeFormat::UnixSeconds, Value::Integer(seconds)) => seconds.saturating_mul(1000),
+        (TimeFormat::Rfc3339, Scalar::Time(millis))
+        | (TimeFormat::UnixMillis, Scalar::Integer(millis)) => millis,
+        (TimeFormat::Rfc3339, field) => match field {
+            Scalar::Text(text) => parse_rfc3339(text),
+            _ => None,
+        }
+        .ok_or_else(|| form("an RFC 3339 time with an offset"))?,
+        (TimeFormat::UnixSeconds, Scalar::Integer(seconds)) => seconds.saturating_mul(1000),
         // The range check below refuses what the cast saturates.
         #[expect(clippy::cast_possible_truncation)]
-        (TimeFormat::UnixSeconds, Value::Float(seconds)) => {
-            (seconds.into_inner() * 1000.0).floor() as i64
-        }
+        (TimeFormat::UnixSeconds, Scalar::Float(seconds)) => (seconds * 1000.0).floor() as i64,
         (TimeFormat::UnixSeconds, _) => return Err(form("a number of seconds since 1970")),
         (TimeFormat::UnixMillis, _) => {
             return Err(form("a whole number of milliseconds since 1970"));
@@ -140,9 +140,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Value;
 
     fn time(json: &str, format: TimeFormat) -> Result<i64, EventTimeError> {
-        let event = serde_json::from_str(&format!(r#"{{"t": {json}}}"#)).unwrap();
+        let event: Value = serde_json::from_str(&format!(r#"{{"t": {json}}}"#)).unwrap();
         event_time(&event, &".t".parse().unwrap(), format)
     }
 

@@ -2,7 +2,9 @@
 //! place.
 
 use bytes::Bytes;
+use millrace_core::Borrowed;
 use millrace_core::FieldPath;
+use millrace_core::Tree;
 use millrace_core::Value;
 use millrace_core::key::KeyError;
 use millrace_core::key::key_of;
@@ -14,6 +16,7 @@ use crate::acceptor::refusal::Refusal;
 use crate::acceptor::route::Route;
 
 /// What the record of a valid event needs of it.
+#[derive(Debug)]
 pub(crate) struct Checked {
     /// Event time, in milliseconds since 1970.
     pub(super) time: i64,
@@ -59,6 +62,21 @@ impl Route {
                 Err(refusals)
             }
         }
+    }
+
+    /// Checks an event as it came; none if anything is wrong with it, which [`Self::check`] tells.
+    pub(super) fn check_in_place(&self, event: &Borrowed<'_>, arrival: i64) -> Option<Checked> {
+        let ingested = &self.ingested;
+        let valid = matches!(event, Borrowed::Object(_))
+            && ingested.schema.as_ref().is_none_or(|schema| schema.accepts(event));
+        if !valid {
+            return None;
+        }
+        let time = self.event_time(event, arrival).ok()?;
+        let key = key_of(event, &ingested.key).ok()?;
+        let id = ingested.event_id.as_ref();
+        let declared = id.map(|path| key_of(event, std::slice::from_ref(path))).transpose().ok()?;
+        Some(Checked { time, key, declared })
     }
 
     /// What is wrong, each with its place in the event.
@@ -111,7 +129,7 @@ impl Route {
         })
     }
 
-    fn event_time(&self, event: &Value, arrival: i64) -> Result<i64, Refusal> {
+    fn event_time<T: Tree>(&self, event: &T, arrival: i64) -> Result<i64, Refusal> {
         let Some(field) = &self.ingested.event_time else { return Ok(arrival) };
         let time = event_time(event, &field.path, field.format)?;
         let ahead = u128::try_from(i128::from(time) - i128::from(arrival)).unwrap_or(0);

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use millrace_core::Borrowed;
 use millrace_core::EventId;
 use millrace_core::Partition;
 use millrace_core::Record;
 use millrace_core::Value;
 
+use crate::acceptor::check::Checked;
 use crate::acceptor::refusal::Refusal;
 use crate::acceptor::request::Admitted;
 use crate::acceptor::route::Route;
@@ -18,9 +20,26 @@ use crate::acceptor::route::written;
 #[derive(Debug)]
 pub(crate) struct Given {
     /// The event, or what it is mapped from.
-    pub(crate) body: Value,
+    pub(crate) body: Body,
     /// The same as it came, if that was JSON: what is stored where nothing maps it.
     pub(crate) json: Option<Bytes>,
+}
+
+/// An event, or what it is mapped from.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// As it was read.
+    Read(Value),
+    /// Found valid in place: nothing but its record is made of it.
+    Checked(Checked),
+}
+
+/// Checks events in place, where nothing else is to be made of them than their records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InPlace<'a> {
+    pub(crate) route: &'a Route,
+    /// When they arrived, in milliseconds since 1970.
+    pub(crate) arrival: i64,
 }
 
 /// What an event became.
@@ -40,8 +59,8 @@ pub(crate) enum Judgement {
 pub(crate) struct Judged {
     pub(crate) partition: Partition,
     pub(crate) record: Record,
-    /// The event itself.
-    pub(crate) event: Value,
+    /// The event itself; none where it was checked in place.
+    pub(crate) event: Option<Value>,
 }
 
 impl Given {
@@ -49,8 +68,8 @@ impl Given {
     ///
     /// `serde_json` refuses NaN, infinities, numbers out of a double's range, and more than 128
     /// levels.
-    pub(crate) fn read(text: &Bytes) -> Result<Self, Refusal> {
-        Self::read_part(text, 0..text.len(), 1)
+    pub(crate) fn read(text: &Bytes, in_place: Option<InPlace<'_>>) -> Result<Self, Refusal> {
+        Self::read_part(text, 0..text.len(), 1, in_place)
     }
 
     /// Reads the JSON text of one event within a body, which begins with line `line`, from 1.
@@ -59,6 +78,7 @@ impl Given {
         body: &Bytes,
         part: Range<usize>,
         line: usize,
+        in_place: Option<InPlace<'_>>,
     ) -> Result<Self, Refusal> {
         let text = &body[part.clone()];
         let start = part.start + (text.len() - text.trim_ascii_start().len());
@@ -66,14 +86,31 @@ impl Given {
         let below = |refusal: Refusal| refusal.below(line - 1);
         let whole = str::from_utf8(text)
             .map_err(|error| below(not_utf8(&body[part.start..start + error.valid_up_to()])))?;
+        let json = Some(body.slice(start..start + text.len()));
+        if let Some(checked) = in_place.and_then(|in_place| in_place.check(whole)) {
+            return Ok(Self { body: Body::Checked(checked), json });
+        }
         let value = serde_json::from_str(whole)
             .map_err(|error| below(malformed(&body[part.start..start], &error)))?;
-        Ok(Self { body: value, json: Some(body.slice(start..start + text.len())) })
+        Ok(Self { body: Body::Read(value), json })
     }
 
     /// An event without a body.
     pub(crate) fn nothing() -> Self {
-        Self { body: Value::Object([].into()), json: None }
+        Self { body: Body::Read(Value::Object([].into())), json: None }
+    }
+}
+
+impl InPlace<'_> {
+    /// What the record of an event needs of it, where it is valid. All else is left to who reads
+    /// it as a value and says what is wrong.
+    pub(super) fn check(self, text: &str) -> Option<Checked> {
+        self.check_read(&serde_json::from_str(text).ok()?)
+    }
+
+    /// The same of an event that was read.
+    pub(crate) fn check_read(self, event: &Borrowed<'_>) -> Option<Checked> {
+        self.route.check_in_place(event, self.arrival)
     }
 }
 
@@ -127,11 +164,21 @@ impl Route {
     fn make(
         &self,
         request: &Admitted<'_>,
-        body: Value,
+        body: Body,
         json: Option<Bytes>,
         id: Option<EventId>,
     ) -> Result<Option<Judged>, Vec<Refusal>> {
         let one = |refusal| vec![refusal];
+        let arrival = request.head.arrival;
+        let body = match body {
+            Body::Read(body) => body,
+            Body::Checked(checked) => {
+                let headers = request.carried.clone();
+                let value = json.unwrap_or_default();
+                let (partition, record) = self.record(checked, value, id, headers, arrival);
+                return Ok(Some(Judged { partition, record, event: None }));
+            }
+        };
         let (event, value) = match (&self.map, json) {
             (Some(map), _) => {
                 let context =
@@ -143,13 +190,13 @@ impl Route {
             }
             (None, json) => (body, json),
         };
-        let checked = self.check(&event, request.head.arrival)?;
+        let checked = self.check(&event, arrival)?;
         let value = match value {
             Some(value) => value,
             None => written(&event).map_err(one)?,
         };
         let headers = request.carried.clone();
-        let (partition, record) = self.record(checked, value, id, headers, request.head.arrival);
-        Ok(Some(Judged { partition, record, event }))
+        let (partition, record) = self.record(checked, value, id, headers, arrival);
+        Ok(Some(Judged { partition, record, event: Some(event) }))
     }
 }

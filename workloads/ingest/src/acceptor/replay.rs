@@ -95,7 +95,7 @@ pub(crate) fn prepare_event(
     arrival: i64,
 ) -> Result<Prepared<'_>, String> {
     let given = match &body {
-        Some(body) => route.check_size(body.len()).and_then(|()| Given::read(body)),
+        Some(body) => route.check_size(body.len()).and_then(|()| Given::read(body, None)),
         None => Ok(Given::nothing()),
     };
     judge(route, head, given, body.unwrap_or_default(), arrival)
@@ -112,7 +112,7 @@ async fn prepare_request(
     let given = match named.and_then(|(_, kind)| form::FormKind::of(kind)) {
         Some(kind) => form::read(&kind, &original).await,
         None if original.is_empty() => Ok(Given::nothing()),
-        None => Given::read(&original),
+        None => Given::read(&original, None),
     };
     judge(route, head, given, original, arrival)
 }

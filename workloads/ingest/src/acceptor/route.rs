@@ -20,6 +20,7 @@ use millrace_plan::program::Program;
 use millrace_plan::program::context_of_message;
 
 use crate::acceptor::check::Checked;
+use crate::acceptor::event::InPlace;
 use crate::acceptor::metrics::RouteMetrics;
 use crate::acceptor::refusal::Refusal;
 use crate::acceptor::request::RequestRules;
@@ -50,7 +51,7 @@ pub struct Route {
     pub(super) stream: StreamName,
     partitions: Partition,
     pub(super) ingested: Arc<IngestedStream>,
-    pub(super) map: Option<Program>,
+    pub(crate) map: Option<Program>,
     max_body_bytes: usize,
     pub(super) rules: Option<RequestRules>,
     pub(crate) metrics: RouteMetrics,
@@ -123,6 +124,15 @@ impl Route {
     /// Decides what a message becomes.
     pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decision, Refusal> {
         self.check_size(incoming.body.len())?;
+        let in_place = InPlace { route: self, arrival: incoming.arrival };
+        if self.map.is_none()
+            && let Ok(text) = str::from_utf8(&incoming.body)
+            && let Some(checked) = in_place.check(text)
+        {
+            let (value, headers) = (incoming.body.clone(), Headers::default());
+            let (partition, record) = self.record(checked, value, None, headers, incoming.arrival);
+            return Ok(Decision::Event(partition, record));
+        }
         let body = serde_json::from_slice(&incoming.body).map_err(Refusal::NotJson)?;
         let (event, value) = match &self.map {
             None => (body, incoming.body.clone()),

@@ -30,10 +30,13 @@ const MULTI_STATUS: StatusCode = StatusCode::MULTI_STATUS;
 pub(super) fn accepted(
     respond: Option<&ResponsePlan>,
     request: &Admitted<'_>,
-    event: Value,
+    event: Option<Value>,
     id: EventId,
 ) -> Response {
-    let Some(respond) = respond else { return StatusCode::ACCEPTED.into_response() };
+    // No event is checked in place whose answer is made of it.
+    let Some((respond, event)) = respond.zip(event) else {
+        return StatusCode::ACCEPTED.into_response();
+    };
     match made(respond, request, event, id) {
         Ok(response) => response,
         Err(reason) => {

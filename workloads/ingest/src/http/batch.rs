@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use millrace_core::Borrowed;
 use millrace_core::Value;
 use serde_json::Deserializer;
 
+use crate::acceptor::Body;
+use crate::acceptor::Checked;
 use crate::acceptor::Given;
+use crate::acceptor::InPlace;
 use crate::acceptor::Refusal;
 use crate::acceptor::malformed;
 use crate::acceptor::not_utf8;
@@ -27,6 +31,7 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     body: &'a Bytes,
+    in_place: Option<InPlace<'a>>,
     next: usize,
     line: usize,
     blank: usize,
@@ -34,8 +39,13 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) const fn new(body: &'a Bytes, max_blank: usize) -> Self {
-        Self { body, next: 0, line: 0, blank: 0, max_blank }
+    /// Events are checked in place where that is given.
+    pub(super) const fn new(
+        body: &'a Bytes,
+        max_blank: usize,
+        in_place: Option<InPlace<'a>>,
+    ) -> Self {
+        Self { body, in_place, next: 0, line: 0, blank: 0, max_blank }
     }
 
     fn next_line(&mut self) -> Option<Range<usize>> {
@@ -64,7 +74,7 @@ impl Iterator for Lines<'_> {
                 }
                 continue;
             }
-            let given = Given::read_part(self.body, part, self.line);
+            let given = Given::read_part(self.body, part, self.line, self.in_place);
             let original = match &given {
                 Ok(Given { json: Some(json), .. }) => json.clone(),
                 _ => self.body.slice_ref(trimmed),
@@ -78,6 +88,7 @@ impl Iterator for Lines<'_> {
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
     body: &'a Bytes,
+    in_place: Option<InPlace<'a>>,
     text: &'a str,
     next: usize,
     state: State,
@@ -94,11 +105,12 @@ enum State {
 }
 
 impl<'a> Elements<'a> {
-    /// Begins to read a body whose first character is the opening bracket.
-    pub(super) fn new(body: &'a Bytes) -> Result<Self, Refusal> {
+    /// Begins to read a body whose first character is the opening bracket. Events are checked in
+    /// place where that is given.
+    pub(super) fn new(body: &'a Bytes, in_place: Option<InPlace<'a>>) -> Result<Self, Refusal> {
         let text = str::from_utf8(body).map_err(|error| not_utf8(&body[..error.valid_up_to()]))?;
         let next = text.find('[').map_or(0, |bracket| bracket + 1);
-        Ok(Self { body, text, next, state: State::First })
+        Ok(Self { body, in_place, text, next, state: State::First })
     }
 
     fn skip_blanks(&mut self) -> Option<u8> {
@@ -113,15 +125,31 @@ impl<'a> Elements<'a> {
         wrong_at(&self.text.as_bytes()[..self.next], what)
     }
 
+    /// The next element if it is valid in place, and its bytes.
+    fn checked(&self) -> Option<(Checked, usize)> {
+        let in_place = self.in_place?;
+        let mut stream =
+            Deserializer::from_str(&self.text[self.next..]).into_iter::<Borrowed<'_>>();
+        let event = stream.next()?.ok()?;
+        Some((in_place.check_read(&event)?, stream.byte_offset()))
+    }
+
     fn element(&mut self) -> Result<Item, Refusal> {
         let start = self.next;
-        let mut stream = Deserializer::from_str(&self.text[start..]).into_iter::<Value>();
-        let body = match stream.next() {
-            Some(Ok(body)) => body,
-            Some(Err(error)) => return Err(malformed(&self.text.as_bytes()[..start], &error)),
-            None => return Err(self.wrong("the array does not end")),
+        let (body, length) = if let Some((checked, length)) = self.checked() {
+            (Body::Checked(checked), length)
+        } else {
+            let rest = &self.text[start..];
+            let mut stream = Deserializer::from_str(rest).into_iter::<Value>();
+            match stream.next() {
+                Some(Ok(body)) => (Body::Read(body), stream.byte_offset()),
+                Some(Err(error)) => {
+                    return Err(malformed(&self.text.as_bytes()[..start], &error));
+                }
+                None => return Err(self.wrong("the array does not end")),
+            }
         };
-        self.next = start + stream.byte_offset();
+        self.next = start + length;
         self.state = State::Behind;
         let json = self.body.slice(start..self.next);
         let given = Ok(Given { body, json: Some(json.clone()) });

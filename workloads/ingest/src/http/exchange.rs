@@ -30,6 +30,7 @@ use tracing::info_span;
 use crate::acceptor::Acceptor;
 use crate::acceptor::Admitted;
 use crate::acceptor::Given;
+use crate::acceptor::InPlace;
 use crate::acceptor::Judged;
 use crate::acceptor::Judgement;
 use crate::acceptor::Refusal;
@@ -193,7 +194,7 @@ impl HttpEntry {
         match kind {
             Content::Nothing | Content::Json => self.json(&request, bytes).await,
             Content::Ndjson => {
-                let lines = Lines::new(&bytes, self.plan.max_events);
+                let lines = Lines::new(&bytes, self.plan.max_events, self.in_place(&request));
                 self.batch(&request, lines, &bytes).await
             }
             Content::Form(kind) => {
@@ -255,11 +256,17 @@ impl HttpEntry {
         Ok((bytes, room))
     }
 
+    /// How events are checked in place, if nothing else is made of them than their records.
+    fn in_place<'a>(&'a self, request: &Admitted<'_>) -> Option<InPlace<'a>> {
+        let in_place = InPlace { route: &self.route, arrival: request.head.arrival };
+        (self.plan.respond.is_none() && self.route.map.is_none()).then_some(in_place)
+    }
+
     /// A body of JSON: one event, or an array of them.
     async fn json(&self, request: &Admitted<'_>, bytes: Bytes) -> Result<Response, Problem> {
         let is_array = bytes.trim_ascii_start().first() == Some(&b'[');
         if !is_array || !self.plan.accept.contains(&BodyKind::JsonArray) {
-            let given = Given::read(&bytes);
+            let given = Given::read(&bytes, self.in_place(request));
             let given = if is_array || self.plan.accept.contains(&BodyKind::Json) {
                 given
             } else {
@@ -267,7 +274,7 @@ impl HttpEntry {
             };
             return self.one(request, given, bytes, true).await;
         }
-        match Elements::new(&bytes) {
+        match Elements::new(&bytes, self.in_place(request)) {
             Ok(elements) => self.batch(request, elements, &bytes).await,
             Err(refusal) => self.one(request, Err(refusal), bytes, true).await,
         }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use multer::Multipart;
 
+use crate::acceptor::Body;
 use crate::acceptor::Fields;
 use crate::acceptor::Given;
 use crate::acceptor::Refusal;
@@ -56,5 +57,5 @@ pub(crate) async fn read(kind: &FormKind, body: &Bytes) -> Result<Given, Refusal
             fields.into_value()
         }
     };
-    Ok(Given { body: value, json: None })
+    Ok(Given { body: Body::Read(value), json: None })
 }

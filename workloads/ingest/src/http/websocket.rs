@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptor::Acceptor;
 use crate::acceptor::Admitted;
 use crate::acceptor::Given;
+use crate::acceptor::InPlace;
 use crate::acceptor::Judged;
 use crate::acceptor::Judgement;
 use crate::acceptor::RequestHead;
@@ -349,7 +350,9 @@ fn judge(
     request: &Admitted<'_>,
     data: &Bytes,
 ) -> Result<Judgement, Box<Problem>> {
-    let judgement = match Given::read(data) {
+    let in_place = InPlace { route: &entry.route, arrival: request.head.arrival };
+    let in_place = entry.route.map.is_none().then_some(in_place);
+    let judgement = match Given::read(data, in_place) {
         Ok(given) => entry.route.judge(request, given, None),
         Err(refusal) => Judgement::Refused(vec![refusal], None),
     };

@@ -3,14 +3,18 @@
 //! Draft 2020-12 with formats asserted. Nothing is ever fetched: a schema that refers to another
 //! document does not compile.
 
+mod borrowed;
 mod instance;
 
 use std::fmt;
 
 use jsonschema::Draft;
+use jsonschema::json::Json;
+use millrace_core::Borrowed;
 use millrace_core::Value as Event;
 use serde_json::Value;
 
+use borrowed::BorrowedJson;
 use instance::EventJson;
 
 /// Largest schema, in bytes of compact JSON.
@@ -25,6 +29,8 @@ const MAX_MESSAGE_BYTES: usize = 512;
 /// A compiled JSON Schema, draft 2020-12, formats asserted.
 pub struct Schema {
     validator: jsonschema::Validator<EventJson>,
+    /// The same for events as they came.
+    borrowed: jsonschema::Validator<BorrowedJson>,
     source: Value,
 }
 
@@ -92,26 +98,20 @@ impl Schema {
         if let Some(reference) = remote_reference(schema) {
             return Err(SchemaError::Remote(reference.to_owned()));
         }
-        let validator = jsonschema::options_for::<EventJson>()
-            .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(false)
-            .with_pattern_options(jsonschema::PatternOptions::regex())
-            .build(schema)
-            .map_err(|error| SchemaError::Compile {
-                pointer: match error.instance_path().as_str() {
-                    "" => "/".to_owned(),
-                    pointer => pointer.to_owned(),
-                },
-                message: error.to_string(),
-            })?;
-        Ok(Self { validator, source: schema.clone() })
+        let (validator, borrowed) = (build::<EventJson>(schema)?, build::<BorrowedJson>(schema)?);
+        Ok(Self { validator, borrowed, source: schema.clone() })
     }
 
     /// The schema as it was written.
     #[must_use]
     pub const fn source(&self) -> &Value {
         &self.source
+    }
+
+    /// Whether an event as it came is valid. What is wrong with it, [`Self::validate`] says.
+    #[must_use]
+    pub fn accepts(&self, event: &Borrowed<'_>) -> bool {
+        self.borrowed.is_valid(event)
     }
 
     /// Validates an event.
@@ -133,6 +133,23 @@ impl Schema {
             })
             .collect())
     }
+}
+
+/// A validator for one form of JSON.
+fn build<J: Json>(schema: &Value) -> Result<jsonschema::Validator<J>, SchemaError> {
+    jsonschema::options_for::<J>()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| SchemaError::Compile {
+            pointer: match error.instance_path().as_str() {
+                "" => "/".to_owned(),
+                pointer => pointer.to_owned(),
+            },
+            message: error.to_string(),
+        })
 }
 
 fn is_draft_2020_12(uri: &str) -> bool {
