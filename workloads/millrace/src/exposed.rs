@@ -30,7 +30,7 @@ mod tests {
 
     fn warned(rules: &str) -> Option<String> {
         let text = format!(
-            "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {{name: a}}\nspec:\n  streams: [{{name: s}}]\n  ingest: [{{name: i, http: {{path: /i}}, to: s}}]\n  exposure: {{auth: [{rules}]}}\n"
+            "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {{name: a}}\nspec:\n  streams: [{{name: s, key: [.k]}}]\n  ingest: [{{name: i, http: {{path: /i}}, to: s}}]\n  exposure: {{auth: [{rules}]}}\n"
         );
         let pipelines = millrace_api::load(&text, "a.yaml").unwrap();
         warning(&millrace_plan::plan(&pipelines[0]).unwrap())
