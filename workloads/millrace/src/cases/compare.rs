@@ -89,7 +89,9 @@ fn find<'a>(
 
 fn is_timestamp(text: &str) -> bool {
     let itself = ".".parse::<FieldPath>();
-    itself.is_ok_and(|path| event_time(&text.into(), &path, TimeFormat::Rfc3339).is_ok())
+    itself.is_ok_and(|path| {
+        event_time(&millrace_core::Value::from(text), &path, TimeFormat::Rfc3339).is_ok()
+    })
 }
 
 fn is_uuid(text: &str) -> bool {
