@@ -79,8 +79,12 @@ fn http_operation(plan: &Plan, way: &IngestPlan, http: &HttpIngest) -> Operation
     }
     if batches {
         let status = http.respond.as_ref().map_or(202, |respond| respond.status);
-        operation =
-            operation.answers(status, accepted.1, &[("application/json", summary_schema())]);
+        // Where single events are answered without a body by the same status, the body of a batch's
+        // answer cannot be told apart in the description.
+        if !singles {
+            operation =
+                operation.answers(status, accepted.1, &[("application/json", summary_schema())]);
+        }
         if !http.all_or_nothing {
             let description = "Some events of the batch are stored, and some are refused.";
             operation =

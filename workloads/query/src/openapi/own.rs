@@ -268,7 +268,10 @@ fn tables(plan: &Plan) -> impl Iterator<Item = Operation> {
             // The whole text of a JSON value is seldom asked for, and has no schema as a parameter.
             .filter(|column| column.kind != ColumnType::Json)
             .fold(operation, |operation, column| {
-                let schema = parameter_schema(column.kind);
+                let schema = match column.kind {
+                    ColumnType::Text => parameter_schema(column.kind),
+                    kind => json!({"anyOf": [parameter_schema(kind), {"const": "null"}]}),
+                };
                 operation.parameter("query", &column.name, false, &schema, "Rows that have it.")
             })
             .parameter(
