@@ -270,6 +270,10 @@ fn tables(plan: &Plan) -> impl Iterator<Item = Operation> {
             .fold(operation, |operation, column| {
                 let schema = match column.kind {
                     ColumnType::Text => parameter_schema(column.kind),
+                    // Times are taken in milliseconds since 1970 as well.
+                    ColumnType::Timestamp => json!({"anyOf": [
+                        parameter_schema(column.kind), {"type": "integer"}, {"const": "null"},
+                    ]}),
                     kind => json!({"anyOf": [parameter_schema(kind), {"const": "null"}]}),
                 };
                 operation.parameter("query", &column.name, false, &schema, "Rows that have it.")
