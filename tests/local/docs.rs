@@ -80,7 +80,9 @@ fn millrace(command: &str, file: &Path) {
 #[test]
 fn resources_in_the_documents_are_valid_and_their_test_cases_pass() {
     let mut seen = (0, 0);
-    for (_, text) in documents() {
+    for (path, text) in documents() {
+        // That guide's resource grows from block to block; a test of its own follows it.
+        let grows = path.ends_with("greenhouse.md");
         let folder = tempfile::tempdir().unwrap();
         // Cases without a resource before them are the race's.
         let resource = folder.path().join("it.yaml");
@@ -90,14 +92,14 @@ fn resources_in_the_documents_are_valid_and_their_test_cases_pass() {
                 std::fs::write(&resource, block).unwrap();
                 millrace("validate", &resource);
                 seen.0 += 1;
-            } else if block.starts_with("cases:") {
+            } else if block.starts_with("cases:") && !grows {
                 std::fs::write(folder.path().join("it.test.yaml"), block).unwrap();
                 millrace("test", &resource);
                 seen.1 += 1;
             }
         }
     }
-    assert_eq!(seen, (8, 4));
+    assert_eq!(seen, (8, 3));
 }
 
 #[test]

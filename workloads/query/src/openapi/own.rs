@@ -249,6 +249,11 @@ fn streams(plan: &Plan) -> Vec<Operation> {
     ]
 }
 
+/// The schema of a time in milliseconds since 1970, of the years -9999 to 9999.
+fn millis() -> Value {
+    json!({"type": "integer", "minimum": -377_705_023_201_000_i64, "maximum": 253_402_207_200_000_i64})
+}
+
 /// Each table has columns of its own, and so an entry of its own.
 fn tables(plan: &Plan) -> impl Iterator<Item = Operation> {
     plan.sinks.iter().filter_map(table_of).map(|table| {
@@ -272,7 +277,7 @@ fn tables(plan: &Plan) -> impl Iterator<Item = Operation> {
                     ColumnType::Text => parameter_schema(column.kind),
                     // Times are taken in milliseconds since 1970 as well.
                     ColumnType::Timestamp => json!({"anyOf": [
-                        parameter_schema(column.kind), {"type": "integer"}, {"const": "null"},
+                        parameter_schema(column.kind), millis(), {"const": "null"},
                     ]}),
                     kind => json!({"anyOf": [parameter_schema(kind), {"const": "null"}]}),
                 };
