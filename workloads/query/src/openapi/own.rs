@@ -249,9 +249,9 @@ fn streams(plan: &Plan) -> Vec<Operation> {
     ]
 }
 
-/// The schema of a time in milliseconds since 1970, of the years -9999 to 9999.
+/// The schema of a time in milliseconds since 1970 whose microseconds have 64 bits.
 fn millis() -> Value {
-    json!({"type": "integer", "minimum": -377_705_023_201_000_i64, "maximum": 253_402_207_200_999_i64})
+    json!({"type": "integer", "minimum": -9_223_372_036_854_775_i64, "maximum": 9_223_372_036_854_775_i64})
 }
 
 /// Each table has columns of its own, and so an entry of its own.
