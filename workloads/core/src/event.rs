@@ -57,19 +57,4 @@ impl Event {
             headers: Arc::new(record.headers),
         })
     }
-
-    /// The event as a record, its value as compact JSON with sorted fields.
-    ///
-    /// # Errors
-    /// When the value holds what JSON cannot express.
-    pub fn to_record(&self) -> Result<Record, serde_json::Error> {
-        Ok(Record {
-            key: self.key.clone(),
-            event_time: self.time,
-            ingest_time: self.ingest_time,
-            id: self.id,
-            headers: self.headers.as_ref().clone(),
-            value: serde_json::to_vec(&self.value)?.into(),
-        })
-    }
 }

@@ -3,6 +3,9 @@
 //!
 //! `cargo run --release -p millrace-engine --example log_to_log [FOLDER] [EVENTS] [CASE]`
 
+#[path = "../../log/examples/process/mod.rs"]
+mod process;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +46,8 @@ use millrace_plan::model::StreamOrigin;
 use millrace_plan::model::StreamPlan;
 use millrace_plan::model::WindowSettings;
 use millrace_plan::model::WindowSpan;
+use process::peak_resident_kib;
+use process::process_cpu;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -242,19 +247,4 @@ fn value(device: u64, time: i64, number: u64) -> String {
         number % 101,
         device % 8
     )
-}
-
-/// Seconds of CPU that this process has used, by the kernel's count of 10 ms ticks.
-fn process_cpu() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit_once(')').ok_or("no process name")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
-}
-
-/// Most memory that was resident at once.
-fn peak_resident_kib() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no peak")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse()?)
 }

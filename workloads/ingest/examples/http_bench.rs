@@ -7,6 +7,9 @@
 //! its threads; `clientCpuSeconds` is theirs. `json` is `batches` as JSON arrays.
 #![allow(clippy::print_stdout, reason = "printing the result is what it is for")]
 
+#[path = "../../log/examples/process/mod.rs"]
+mod process;
+
 use std::error::Error;
 use std::io::BufRead as _;
 use std::io::Write as _;
@@ -44,6 +47,8 @@ use millrace_plan::model::Retention;
 use millrace_plan::model::StreamOrigin;
 use millrace_plan::model::StreamPlan;
 use millrace_plan::schema::Schema;
+use process::peak_resident_kib;
+use process::process_cpu;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -127,9 +132,9 @@ async fn serve(mode: &str, connections: &str, seconds: &str) -> Result<(), AnyEr
         let mut lines = std::io::BufReader::new(out).lines();
         let mut line = || lines.next().ok_or("the client ended early")?.map_err(AnyError::from);
         line()?;
-        let before = (cpu_seconds(), log_then.statistics());
+        let before = (process_cpu().unwrap_or_default(), log_then.statistics());
         let result = line()?;
-        let after = (cpu_seconds(), log_then.statistics());
+        let after = (process_cpu().unwrap_or_default(), log_then.statistics());
         Ok((result, after.0 - before.0, after.1.syncs - before.1.syncs))
     })
     .await??;
@@ -140,7 +145,7 @@ async fn serve(mode: &str, connections: &str, seconds: &str) -> Result<(), AnyEr
     result["cpuSeconds"] = cpu.into();
     result["eventsPerCpuSecond"] = (events / cpu).round().into();
     result["syncs"] = syncs.into();
-    result["peakKib"] = peak_kib().into();
+    result["peakKib"] = peak_resident_kib().ok().into();
     println!("{result}");
     log.close().await;
     Ok(())
@@ -163,12 +168,12 @@ async fn client(
     tokio::time::sleep(Duration::from_secs(1)).await;
     println!("begin");
     std::io::stdout().flush()?;
-    let before = (answered.load(Ordering::Relaxed), cpu_seconds());
+    let before = (answered.load(Ordering::Relaxed), process_cpu().unwrap_or_default());
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let elapsed = begun.elapsed().as_secs_f64();
     let requests = answered.load(Ordering::Relaxed) - before.0;
-    let cpu = cpu_seconds() - before.1;
+    let cpu = process_cpu().unwrap_or_default() - before.1;
     stop.store(true, Ordering::Relaxed);
     let mut latencies = Vec::new();
     for client in clients {
@@ -258,22 +263,6 @@ fn body(client: usize, event: usize) -> String {
     );
     let padding = BYTES - start.len() - 2;
     format!("{start}{}\"}}", "x".repeat(padding))
-}
-
-/// Most memory that was resident at once, where Linux tells it.
-fn peak_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok()
-}
-
-/// CPU time of this process so far, all threads, where Linux tells it.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
-    let ticks = |field: usize| fields.get(field).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    // Fields 14 and 15 of proc(5), of 100 ticks a second; the first two are before the `)`.
-    (ticks(12) + ticks(13)) / 100.0
 }
 
 fn plan() -> Result<Plan, AnyError> {

@@ -4,6 +4,9 @@
 //! `cargo run --release -p millrace-ingest --example mqtt_bench -- [connections] [window] [seconds] [map]`
 #![allow(clippy::print_stdout, reason = "printing the result is what it is for")]
 
+#[path = "../../log/examples/process/mod.rs"]
+mod process;
+
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ use millrace_plan::model::StreamPlan;
 use millrace_plan::program::Place;
 use millrace_plan::program::Program;
 use millrace_plan::schema::Schema;
+use process::peak_resident_kib;
+use process::process_cpu;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -83,11 +88,19 @@ async fn run(connections: u64, window: usize, seconds: u64, mapped: bool) -> Res
         .collect();
     // The first second is for connecting and warming up.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = (confirmed.load(Ordering::Relaxed), cpu_seconds(), log.statistics().syncs);
+    let before = (
+        confirmed.load(Ordering::Relaxed),
+        process_cpu().unwrap_or_default(),
+        log.statistics().syncs,
+    );
     let begun = Instant::now();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let elapsed = begun.elapsed().as_secs_f64();
-    let after = (confirmed.load(Ordering::Relaxed), cpu_seconds(), log.statistics().syncs);
+    let after = (
+        confirmed.load(Ordering::Relaxed),
+        process_cpu().unwrap_or_default(),
+        log.statistics().syncs,
+    );
     stop.store(true, Ordering::Relaxed);
     let mut latencies = Vec::new();
     for client in clients {
@@ -115,7 +128,7 @@ async fn run(connections: u64, window: usize, seconds: u64, mapped: bool) -> Res
             },
             "cpuSeconds": after.1 - before.1,
             "events": after.0 - before.0,
-            "peakKib": peak_kib(),
+            "peakKib": peak_resident_kib().ok(),
             "syncs": after.2 - before.2,
             "seconds": elapsed,
         })
@@ -204,22 +217,6 @@ fn body(car: u64, time: u64) -> String {
     format!(
         r#"{{"timestamp":{time},"carIndex":{car},"location":{{"lat":51.349937311969725,"long":-0.544958142167281}}}}"#
     )
-}
-
-/// Most memory that was resident at once, where Linux tells it.
-fn peak_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok()
-}
-
-/// CPU time of this process so far, all threads, where Linux tells it.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
-    let ticks = |field: usize| fields.get(field).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-    // Fields 14 and 15 of proc(5), of 100 ticks a second; the first two are before the `)`.
-    (ticks(12) + ticks(13)) / 100.0
 }
 
 fn plan(mapped: bool) -> Result<Plan, AnyError> {

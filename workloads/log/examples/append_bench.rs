@@ -2,6 +2,8 @@
 //! case. The folder is the first argument, or a temporary one. CPU time includes the making of the
 //! records.
 
+mod process;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::StreamConfig;
 use millrace_plan::model::Retention;
+use process::peak_resident_kib;
+use process::process_cpu;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -130,19 +134,4 @@ async fn produce(
         latencies.push(began.elapsed());
     }
     Ok(latencies)
-}
-
-/// Seconds of CPU that this process has used, by the kernel's count of 10 ms ticks.
-fn process_cpu() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit_once(')').ok_or("no process name")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
-}
-
-/// Most memory that was resident at once.
-fn peak_resident_kib() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no peak")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse()?)
 }

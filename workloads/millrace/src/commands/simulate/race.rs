@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use clap::Args;
 use millrace_core::time::parse_duration;
@@ -33,6 +31,7 @@ use crate::exit::Failure;
 use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
+use crate::process::live::now_millis;
 use crate::process::signals;
 
 /// How long ago an endless race starts that runs faster than time.
@@ -183,9 +182,9 @@ pub(crate) async fn drive_along(address: BrokerAddress, shutdown: &CancellationT
         cars: 6,
         rate: 5.0,
         // Another race at each start.
-        seed: u64::try_from(now()).unwrap_or_default(),
+        seed: u64::try_from(now_millis()).unwrap_or_default(),
         race: 0,
-        start: now(),
+        start: now_millis(),
         laps: None,
         duration: None,
         jitter: Duration::from_millis(5),
@@ -222,7 +221,7 @@ fn races(arguments: &RaceArguments) -> Result<Vec<RaceSettings>, Failure> {
         let ago = if fast { expected.unwrap_or(FAST_ENDLESS_START) } else { Duration::ZERO };
         // Slow drivers take a little longer than expected.
         let ago = ago.mul_f64(1.1);
-        now().saturating_sub(i64::try_from(ago.as_millis()).unwrap_or_default())
+        now_millis().saturating_sub(i64::try_from(ago.as_millis()).unwrap_or_default())
     });
     Ok((0..arguments.races).map(|number| RaceSettings { race: number, ..race.clone() }).collect())
 }
@@ -286,9 +285,4 @@ fn summarize(statistics: &Statistics, begin: Instant, output: OutputFormat) -> O
         }
     }
     Ok(())
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
