@@ -2,19 +2,22 @@
 //! commits for tasks.
 //!
 //! [`Log`] is what the rest of the program sees; [`embedded`] keeps everything in one folder of
-//! one process. The suite in `conformance`
+//! one process, [`kafka`] in a cluster that many share. The suite in `conformance`
 //! (feature of the same name) holds every implementation to the same behaviour.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod embedded;
 mod error;
+mod group;
+pub mod kafka;
 mod model;
 mod view;
 
 pub use embedded::EmbeddedLog;
 pub use embedded::EmbeddedLogOptions;
 pub use error::*;
+pub use group::*;
 pub use model::*;
 pub use view::*;
 
@@ -99,6 +102,28 @@ pub trait Log: Send + Sync + 'static {
         next: Offset,
     ) -> Result<(), AppendError>;
 
+    /// Makes what tasks keep their state in, where it is not there yet. A task of a stage that was
+    /// never named here has positions alone; a commit of state for it is refused.
+    ///
+    /// # Errors
+    /// When a stage exists with another number of partitions, or the log cannot be written.
+    async fn ensure_tasks(&self, stages: &[StageConfig]) -> Result<(), EnsureStreamsError>;
+
+    /// Joins the group of those who share the tasks of a stage, or the partitions of what a sink
+    /// reads: together they have every partition of the streams, each only one of them. The group
+    /// is called as the stage is in [`TaskName`]. A process joins a group once; where it has, it
+    /// claims and commits tasks of this stage as a member, and is fenced when the partition goes
+    /// to another one.
+    ///
+    /// # Errors
+    /// When a stream is unknown, the streams have different numbers of partitions, or the log
+    /// cannot be reached.
+    async fn join_group(
+        &self,
+        group: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError>;
+
     /// Takes a task over: from now on, commits under earlier claims of the task fail. Returns the
     /// claim and what the task last committed.
     ///
@@ -120,6 +145,13 @@ pub trait Log: Send + Sync + 'static {
         claim: &TaskClaim,
         commit: TaskCommit,
     ) -> Result<Vec<Offset>, CommitTaskError>;
+
+    /// A task's state, ordered by (store, key), without taking it over; empty if it never
+    /// committed.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    async fn task_state(&self, task: &TaskName) -> Result<Vec<StateEntry>, ReadError>;
 
     /// How far a task has read its inputs, without taking it over; empty if it never committed.
     ///

@@ -21,6 +21,15 @@ pub struct StreamConfig {
     pub retention: Retention,
 }
 
+/// A stage whose tasks keep state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageConfig {
+    /// Its name, as in [`TaskName`].
+    pub name: String,
+    /// Number of its tasks, at least 1. It can never change.
+    pub partitions: Partition,
+}
+
 /// An entry of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {

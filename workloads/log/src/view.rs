@@ -16,13 +16,17 @@ use crate::AppendError;
 use crate::ClaimTaskError;
 use crate::CommitTaskError;
 use crate::EnsureStreamsError;
+use crate::GroupMember;
 use crate::InputPosition;
+use crate::JoinGroupError;
 use crate::Log;
 use crate::LogStatistics;
 use crate::PartitionInfo;
 use crate::ReadBatch;
 use crate::ReadError;
 use crate::ReadLimit;
+use crate::StageConfig;
+use crate::StateEntry;
 use crate::StreamConfig;
 use crate::TaskClaim;
 use crate::TaskCommit;
@@ -53,9 +57,12 @@ impl ViewNames {
         }
     }
 
+    fn stage(&self, name: &str) -> String {
+        self.stages.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
     fn task(&self, task: &TaskName) -> TaskName {
-        let stage = self.stages.get(&task.stage).unwrap_or(&task.stage);
-        TaskName { stage: stage.clone(), partition: task.partition }
+        TaskName { stage: self.stage(&task.stage), partition: task.partition }
     }
 }
 
@@ -161,6 +168,25 @@ impl Log for LogView {
         self.log.commit_group_offset(group, &self.names().stream(stream), partition, next).await
     }
 
+    async fn ensure_tasks(&self, stages: &[StageConfig]) -> Result<(), EnsureStreamsError> {
+        let names = self.names();
+        let stages: Vec<_> = stages
+            .iter()
+            .map(|stage| StageConfig { name: names.stage(&stage.name), ..stage.clone() })
+            .collect();
+        self.log.ensure_tasks(&stages).await
+    }
+
+    async fn join_group(
+        &self,
+        group: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError> {
+        let names = self.names();
+        let streams: Vec<_> = streams.iter().map(|stream| names.stream(stream)).collect();
+        self.log.join_group(&names.stage(group), &streams).await
+    }
+
     async fn claim_task(
         &self,
         task: &TaskName,
@@ -182,6 +208,10 @@ impl Log for LogView {
             position.stream = names.stream(&position.stream);
         }
         self.log.commit_task(claim, commit).await
+    }
+
+    async fn task_state(&self, task: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
+        self.log.task_state(&self.names().task(task)).await
     }
 
     async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {

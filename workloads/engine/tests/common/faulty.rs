@@ -101,6 +101,18 @@ impl Log for FaultyLog {
         self.log.commit_group_offset(group, stream, partition, next).await
     }
 
+    async fn ensure_tasks(&self, stages: &[StageConfig]) -> Result<(), EnsureStreamsError> {
+        self.log.ensure_tasks(stages).await
+    }
+
+    async fn join_group(
+        &self,
+        group: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError> {
+        self.log.join_group(group, streams).await
+    }
+
     async fn claim_task(
         &self,
         task: &TaskName,
@@ -125,6 +137,10 @@ impl Log for FaultyLog {
         }
         let offsets = self.log.commit_task(claim, commit).await?;
         if matches!(fault, Fault::After) { Err(unavailable().into()) } else { Ok(offsets) }
+    }
+
+    async fn task_state(&self, task: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
+        self.log.task_state(task).await
     }
 
     async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {

@@ -203,6 +203,14 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn ensure_tasks(&self, _: &[StageConfig]) -> Result<(), EnsureStreamsError> {
+        Ok(())
+    }
+
+    async fn join_group(&self, _: &str, _: &[StreamName]) -> Result<GroupMember, JoinGroupError> {
+        Ok(GroupMember::alone(1))
+    }
+
     async fn claim_task(
         &self,
         task: &TaskName,
@@ -216,6 +224,10 @@ impl Log for MemoryLog {
         _: TaskCommit,
     ) -> Result<Vec<Offset>, CommitTaskError> {
         Err(CommitTaskError::Append(AppendError::Closed))
+    }
+
+    async fn task_state(&self, _: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
+        Ok(Vec::new())
     }
 
     async fn task_positions(&self, _: &TaskName) -> Result<Vec<InputPosition>, ReadError> {

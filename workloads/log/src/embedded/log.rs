@@ -32,7 +32,9 @@ use crate::AppendError;
 use crate::ClaimTaskError;
 use crate::CommitTaskError;
 use crate::EnsureStreamsError;
+use crate::GroupMember;
 use crate::InputPosition;
+use crate::JoinGroupError;
 use crate::Log;
 use crate::LogStatistics;
 use crate::OpenLogError;
@@ -41,12 +43,14 @@ use crate::ReadBatch;
 use crate::ReadError;
 use crate::ReadLimit;
 use crate::RetentionError;
+use crate::StageConfig;
 use crate::StateEntry;
 use crate::StreamConfig;
 use crate::TaskClaim;
 use crate::TaskCommit;
 use crate::TaskName;
 use crate::TaskSnapshot;
+use crate::group;
 
 /// Most requests in the writer's queue; more callers wait outside of it.
 pub(super) const QUEUE_REQUESTS: usize = 4096;
@@ -229,6 +233,27 @@ impl Log for EmbeddedLog {
         self.request(0, |reply| Request::CommitGroupOffset { key, next, reply }).await?
     }
 
+    /// Every task may keep state.
+    async fn ensure_tasks(&self, _stages: &[StageConfig]) -> Result<(), EnsureStreamsError> {
+        Ok(())
+    }
+
+    /// One process has the log, and so every partition.
+    async fn join_group(
+        &self,
+        group: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError> {
+        let counts = streams.iter().map(|stream| {
+            let known = (0..).take_while(|p| self.shared.streams.partition(stream, *p).is_some());
+            known.last().map(|last| (stream, last + 1)).ok_or_else(|| {
+                JoinGroupError::UnknownStream { group: group.to_owned(), stream: stream.clone() }
+            })
+        });
+        let counts = counts.collect::<Result<Vec<_>, _>>()?;
+        group::joint_partitions(group, &counts).map(GroupMember::alone)
+    }
+
     async fn claim_task(
         &self,
         task: &TaskName,
@@ -257,6 +282,11 @@ impl Log for EmbeddedLog {
         let state: usize = commit.state.iter().map(|s| s.key.len() + value(&s.value)).sum();
         let claim = claim.clone();
         self.request(outputs + state, |reply| Request::CommitTask { claim, commit, reply }).await?
+    }
+
+    async fn task_state(&self, task: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
+        let (store, task) = (self.shared.store().await?, task.clone());
+        blocking(move || state(&store, &task)).await
     }
 
     async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
@@ -302,17 +332,21 @@ async fn blocking<T: Send + 'static>(
 
 /// What a task last committed.
 fn snapshot(store: &Store, task: &TaskName) -> Result<TaskSnapshot, ReadError> {
+    Ok(TaskSnapshot { positions: positions(store, task)?, state: state(store, task)? })
+}
+
+fn state(store: &Store, task: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
     let failed = |error| ReadError::Storage(Box::new(error));
-    let mut snapshot = TaskSnapshot { positions: positions(store, task)?, state: Vec::new() };
+    let mut state = Vec::new();
     let prefix = keys::states(task);
     for item in store.state.prefix(&prefix) {
         let (key, value) = item.into_inner().map_err(failed)?;
         let (store, key) = keys::split_store(&key[prefix.len()..])
             .ok_or_else(|| ReadError::Storage("the key of a state is damaged".into()))?;
         let key = bytes::Bytes::copy_from_slice(key);
-        snapshot.state.push(StateEntry { store, key, value: value.into() });
+        state.push(StateEntry { store, key, value: value.into() });
     }
-    Ok(snapshot)
+    Ok(state)
 }
 
 fn positions(store: &Store, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {

@@ -13,13 +13,17 @@ use millrace_log::AppendError;
 use millrace_log::ClaimTaskError;
 use millrace_log::CommitTaskError;
 use millrace_log::EnsureStreamsError;
+use millrace_log::GroupMember;
 use millrace_log::InputPosition;
+use millrace_log::JoinGroupError;
 use millrace_log::Log;
 use millrace_log::LogStatistics;
 use millrace_log::PartitionInfo;
 use millrace_log::ReadBatch;
 use millrace_log::ReadError;
 use millrace_log::ReadLimit;
+use millrace_log::StageConfig;
+use millrace_log::StateEntry;
 use millrace_log::StreamConfig;
 use millrace_log::TaskClaim;
 use millrace_log::TaskCommit;
@@ -118,6 +122,18 @@ impl Log for Gate {
         self.log.commit_group_offset(group, stream, partition, next).await
     }
 
+    async fn ensure_tasks(&self, stages: &[StageConfig]) -> Result<(), EnsureStreamsError> {
+        self.log.ensure_tasks(stages).await
+    }
+
+    async fn join_group(
+        &self,
+        group: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError> {
+        self.log.join_group(group, streams).await
+    }
+
     async fn claim_task(
         &self,
         task: &TaskName,
@@ -131,6 +147,10 @@ impl Log for Gate {
         commit: TaskCommit,
     ) -> Result<Vec<Offset>, CommitTaskError> {
         self.log.commit_task(claim, commit).await
+    }
+
+    async fn task_state(&self, task: &TaskName) -> Result<Vec<StateEntry>, ReadError> {
+        self.log.task_state(task).await
     }
 
     async fn task_positions(&self, task: &TaskName) -> Result<Vec<InputPosition>, ReadError> {
