@@ -1,13 +1,10 @@
 //! `multivac.yaml`: a question, a queue, an answer.
 
-use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
-
 use crate::file;
 use crate::support::http::Answer;
 use crate::support::http::curl;
 use crate::support::process::Pipeline;
+use crate::support::secrets;
 
 const INSUFFICIENT: &str = "INSUFFICIENT DATA FOR MEANINGFUL ANSWER.";
 
@@ -21,7 +18,7 @@ impl Multivac {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let secrets = folder.path().join("secrets");
-        write_users(&secrets);
+        secrets::write_multivac_users(&secrets);
         let secrets = secrets.display().to_string();
         let arguments = ["--secrets", &secrets];
         let mut pipeline = Pipeline::spawn(&file("multivac"), folder.path(), &arguments);
@@ -37,23 +34,7 @@ impl Multivac {
     }
 }
 
-/// A file of users as `millrace hash-password` makes it.
-fn write_users(secrets: &Path) {
-    let folder = secrets.join("multivac-users");
-    std::fs::create_dir_all(&folder).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
-        .args(["hash-password", "--user", "alice"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"open sesame\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    std::fs::write(folder.join("users"), output.stdout).unwrap();
-}
-
-const ALICE: [&str; 2] = ["--user", "alice:open sesame"];
+const ALICE: [&str; 2] = ["--user", secrets::ALICE];
 
 #[test]
 fn everyone_is_welcome() {

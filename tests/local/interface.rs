@@ -11,7 +11,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use support::http::curl;
 use support::process::Pipeline;
+use support::secrets::ALICE;
+use support::secrets::write_multivac_users;
 
 /// The version whose findings the examples are free of.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -46,20 +49,29 @@ fn run(command: &mut Command) -> String {
     text
 }
 
+fn example(name: &str) -> PathBuf {
+    root().join("examples").join(format!("{name}.yaml"))
+}
+
 /// Has requests made of a running example by what it says of its interface.
 fn examine(name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let resource = root().join("examples").join(format!("{name}.yaml"));
-    let mut pipeline = Pipeline::start(&resource, folder.path(), &[]);
+    let mut pipeline = Pipeline::start(&example(name), folder.path(), &[]);
     let url = format!("http://{}/openapi.json", pipeline.http());
+    ask(folder.path(), &url, &[]);
+}
+
+/// Has requests made by the description at an address.
+fn ask(folder: &Path, url: &str, arguments: &[&str]) {
     let told = run(Command::new(schemathesis())
         .arg("--config-file")
         .arg(root().join("tests/local/schemathesis.toml"))
-        .args(["run", &url, "--seed", "1", "--max-examples", "15", "--request-timeout", "20"])
+        .args(["run", url, "--seed", "1", "--max-examples", "15", "--request-timeout", "20"])
         // Streams of events do not end.
         .args(["--exclude-tag", "live", "--no-color"])
+        .args(arguments)
         .env("PYTHONUTF8", "1")
-        .current_dir(folder.path()));
+        .current_dir(folder));
     assert!(told.contains("Test cases:"), "{told}");
 }
 
@@ -81,4 +93,20 @@ fn the_hoverboards_answer_as_they_say() {
 #[test]
 fn the_reports_answer_as_they_say() {
     examine("cpu");
+}
+
+#[test]
+fn multivac_answers_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let secrets = folder.path().join("secrets");
+    write_multivac_users(&secrets);
+    let secrets = secrets.display().to_string();
+    let mut pipeline =
+        Pipeline::spawn(&example("multivac"), folder.path(), &["--secrets", &secrets]);
+    let host = pipeline.https();
+    let ready = format!("https://{host}/readyz");
+    pipeline.until("it is ready", |_| curl(&["--insecure", &ready]).status == 200);
+    let url = format!("https://{host}/openapi.json");
+    // The certificate is signed by itself.
+    ask(folder.path(), &url, &["--tls-verify", "false", "--auth", ALICE]);
 }

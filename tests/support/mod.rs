@@ -9,3 +9,4 @@ pub(crate) mod http;
 pub(crate) mod mqtt;
 pub(crate) mod process;
 pub(crate) mod race;
+pub(crate) mod secrets;
