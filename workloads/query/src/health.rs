@@ -1,5 +1,8 @@
 //! Whether the process lives, and whether it can do its work.
 
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,6 +16,13 @@ use serde_json::json;
 
 use crate::state::Shared;
 use crate::state::SharedState;
+
+/// Knows whether a process can do its work, where that is another one than to run every part.
+#[async_trait]
+pub trait Readiness: Send + Sync + 'static {
+    /// Why it cannot at present, a reason each; none if it can.
+    async fn reasons(&self) -> Vec<String>;
+}
 
 /// Whether a part is a sink whose work depends on another system.
 fn sends_outward(plan: &Plan, part: &ComponentId) -> bool {
@@ -47,12 +57,28 @@ pub(crate) async fn readyz(State(state): State<SharedState>) -> Response {
 /// is taken while those are away, and what they answer is nobody's business who may not look
 /// closer.
 pub(crate) async fn reasons(state: &Shared) -> Vec<String> {
-    let mut reasons = state.observer.not_ready_of(|part| !sends_outward(&state.plan, part));
-    if let Err(error) = state.log.check_writable().await {
-        reasons.push(error.to_string());
-    }
-    if state.closing.is_cancelled() {
+    let mut reasons = match state.readiness.get() {
+        Some(readiness) => readiness.reasons().await,
+        None => {
+            let mut reasons = state.observer.not_ready_of(|part| !sends_outward(&state.plan, part));
+            if let Err(error) = state.log.check_writable().await {
+                reasons.push(error.to_string());
+            }
+            reasons
+        }
+    };
+    if state.draining.load(Ordering::Relaxed) || state.closing.is_cancelled() {
         reasons.push("the process is stopping".to_owned());
+    }
+    reasons
+}
+
+/// Why the pipeline is not as it should be, as far as this process knows: that it is not ready
+/// itself, and what parts say that it watches in others.
+pub(crate) async fn pipeline_reasons(state: &Shared) -> Vec<String> {
+    let mut reasons = reasons(state).await;
+    if state.readiness.get().is_some() {
+        reasons.extend(state.observer.not_ready_of(|part| !sends_outward(&state.plan, part)));
     }
     reasons
 }

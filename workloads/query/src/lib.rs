@@ -24,11 +24,13 @@ mod state;
 mod status;
 mod tables;
 
+pub use health::Readiness;
 pub use operations::OperationRefused;
 pub use operations::Operations;
 pub use operations::ReplayWish;
 pub use params::MAX_QUERY_BYTES;
 pub use replay::ReplayOutcome;
 pub use replay::Replayer;
+pub use server::PROBES;
 pub use state::MAX_LIVE_STREAMS;
 pub use state::QueryState;

@@ -46,8 +46,10 @@ pub(crate) async fn replay(
     let partition = params.parsed("partition", "a partition's number")?;
     params.finish("partition")?;
     let record = find(&state, partition, &offset).await?;
-    let outcome = state
-        .replayer
+    let replayer = state.replayer.as_ref();
+    let replayer =
+        replayer.ok_or_else(|| Problem::not_found("this process carries out no operations"))?;
+    let outcome = replayer
         .replay(DeadLetter::from_record(record))
         .await
         .map_err(|reason| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, reason))?;

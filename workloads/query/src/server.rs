@@ -42,17 +42,29 @@ use crate::status;
 use crate::tables;
 use millrace_http::Problem;
 
+/// What every process answers.
+pub const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 impl QueryState {
     /// The routes of the HTTP port. Requests that `ways_in` take go there; where they do not take
     /// a request's method, and for all other paths, the routes here answer.
     pub fn router(&self, ways_in: Router) -> Router {
-        let routes = router(Arc::clone(&self.0));
-        let others = routes.clone();
-        let ways_in = ways_in
-            .fallback_service(routes)
-            .method_not_allowed_fallback(|request: Request| others.oneshot(request));
-        // Of ways in it is named what they take even if another route has answered.
-        Router::new().fallback_service(ways_in).layer(map_response(without_allow))
+        beside(ways_in, router(Arc::clone(&self.0)))
+    }
+
+    /// The routes of a process that shows nothing of the pipeline: [`PROBES`], beside `ways_in`.
+    pub fn probes(&self, ways_in: Router) -> Router {
+        let state = Arc::clone(&self.0);
+        let probes = routes()
+            .into_iter()
+            .filter(|(path, _)| PROBES.contains(path))
+            .fold(Router::new(), |router, (path, service)| router.route(path, service))
+            .fallback(not_here)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(from_fn_with_state(state.clone(), metrics::count))
+            .layer(from_fn(protection::protect))
+            .with_state(state);
+        beside(ways_in, probes)
     }
 
     /// Takes samples for the rates that are shown, until [`close`](Self::close).
@@ -64,6 +76,22 @@ impl QueryState {
     pub fn close(&self) {
         self.0.closing.cancel();
     }
+}
+
+/// Requests that `ways_in` take go there, all others to `routes`.
+fn beside(ways_in: Router, routes: Router) -> Router {
+    let others = routes.clone();
+    let ways_in = ways_in
+        .fallback_service(routes)
+        .method_not_allowed_fallback(|request: Request| others.oneshot(request));
+    // Of ways in it is named what they take even if another route has answered.
+    Router::new().fallback_service(ways_in).layer(map_response(without_allow))
+}
+
+async fn not_here() -> Problem {
+    Problem::not_found(
+        "this process does not answer here: tables, streams and the dashboard are with `millrace query`",
+    )
 }
 
 /// `Allow` says something where a method is refused alone.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::declared::Declared;
+use crate::health::Readiness;
 use crate::metrics::QueryMetrics;
 use crate::openapi;
 use crate::operations::Operations;
@@ -41,12 +44,16 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Option<Arc<dyn TableStore>>,
     pub(crate) observer: Arc<Observer>,
-    pub(crate) replayer: Arc<dyn Replayer>,
+    /// None in a process that only answers probes.
+    pub(crate) replayer: Option<Arc<dyn Replayer>>,
     pub(crate) mqtt_address: Option<String>,
     pub(crate) metrics: QueryMetrics,
     pub(crate) rates: Rates,
     pub(crate) live_streams: Arc<Semaphore>,
     pub(crate) operations: OnceLock<Arc<dyn Operations>>,
+    pub(crate) readiness: OnceLock<Arc<dyn Readiness>>,
+    /// The process finishes what is under way, and is to get nothing more.
+    pub(crate) draining: AtomicBool,
     /// Ends live streams.
     pub(crate) closing: CancellationToken,
     pub(crate) started: Instant,
@@ -64,6 +71,24 @@ impl QueryState {
         replayer: Arc<dyn Replayer>,
         mqtt_address: Option<String>,
     ) -> Self {
+        Self::with(plan, log, tables, observer, Some(replayer), mqtt_address)
+    }
+
+    /// What a process serves that shows nothing of the pipeline: whether it lives and is ready, and
+    /// its metrics, by [`probes`](Self::probes).
+    #[must_use]
+    pub fn of_probes(plan: Arc<Plan>, log: Arc<dyn Log>, observer: Arc<Observer>) -> Self {
+        Self::with(plan, log, None, observer, None, None)
+    }
+
+    fn with(
+        plan: Arc<Plan>,
+        log: Arc<dyn Log>,
+        tables: Option<Arc<dyn TableStore>>,
+        observer: Arc<Observer>,
+        replayer: Option<Arc<dyn Replayer>>,
+        mqtt_address: Option<String>,
+    ) -> Self {
         let metrics = QueryMetrics::register(&observer);
         Self(Arc::new(Shared {
             rates: Rates::new(&plan),
@@ -78,6 +103,8 @@ impl QueryState {
             metrics,
             live_streams: Arc::new(Semaphore::new(MAX_LIVE_STREAMS)),
             operations: OnceLock::new(),
+            readiness: OnceLock::new(),
+            draining: AtomicBool::new(false),
             closing: CancellationToken::new(),
             started: Instant::now(),
         }))
@@ -89,6 +116,18 @@ impl QueryState {
     pub fn set_operations(&self, operations: Arc<dyn Operations>) {
         // There is one for the life of a process.
         let _ = self.0.operations.set(operations);
+    }
+
+    /// Takes what knows whether the process can do its work; the first one stays. Without it the
+    /// process is ready when every part runs and the log accepts.
+    pub fn set_readiness(&self, readiness: Arc<dyn Readiness>) {
+        // There is one for the life of a process.
+        let _ = self.0.readiness.set(readiness);
+    }
+
+    /// From now on the process says that it is not ready: it finishes what is under way.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use millrace_observe::Component;
 use millrace_observe::ComponentId;
 use serde::Serialize;
 
-use crate::health::reasons;
+use crate::health::pipeline_reasons;
 use crate::state::Shared;
 use crate::state::SharedState;
 
@@ -63,7 +63,7 @@ struct LogStatus {
 
 /// `GET /api/v1/status`
 pub(crate) async fn status(State(state): State<SharedState>) -> Json<Status> {
-    let reasons = reasons(&state).await;
+    let reasons = pipeline_reasons(&state).await;
     let log = state.log.statistics();
     Json(Status {
         ready: reasons.is_empty(),
