@@ -16,6 +16,7 @@ pub type Assignment = BTreeMap<Partition, i64>;
 /// A member of a group. It leaves when this goes, and others get its partitions.
 pub struct GroupMember {
     assignment: watch::Receiver<Assignment>,
+    is_alone: bool,
     _membership: Box<dyn Any + Send + Sync>,
 }
 
@@ -26,7 +27,7 @@ impl GroupMember {
         assignment: watch::Receiver<Assignment>,
         membership: impl Any + Send + Sync,
     ) -> Self {
-        Self { assignment, _membership: Box::new(membership) }
+        Self { assignment, is_alone: false, _membership: Box::new(membership) }
     }
 
     /// A member of a group of one, which has all partitions.
@@ -34,7 +35,13 @@ impl GroupMember {
     pub fn alone(partitions: Partition) -> Self {
         let all = (0..partitions).map(|partition| (partition, 0)).collect();
         let (sender, assignment) = watch::channel(all);
-        Self::new(assignment, sender)
+        Self { is_alone: true, ..Self::new(assignment, sender) }
+    }
+
+    /// Whether nobody else can ever be a member: the partitions stay as they are.
+    #[must_use]
+    pub const fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// The partitions that the member has at present, and how they change.

@@ -12,6 +12,7 @@ mod error;
 mod group;
 pub mod kafka;
 mod model;
+pub mod share;
 mod view;
 
 pub use embedded::EmbeddedLog;
