@@ -2,6 +2,7 @@
 
 use millrace_log::ClaimTaskError;
 use millrace_log::CommitTaskError;
+use millrace_log::JoinGroupError;
 use millrace_log::ReadError;
 
 use crate::operators::RestoreStateError;
@@ -11,6 +12,15 @@ use crate::position::PositionError;
 /// Why a task stopped before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
+    /// The group of those who share the tasks of a stage cannot be joined.
+    #[error("cannot run the tasks of stage `{stage}`")]
+    Join {
+        /// The stage.
+        stage: String,
+        /// Why not.
+        #[source]
+        source: JoinGroupError,
+    },
     /// The task could not be taken over.
     #[error("cannot start task {task}")]
     Claim {

@@ -5,6 +5,7 @@
 //! inputs' logs alone, never on batches, restarts or the clock.
 
 mod buffer;
+mod committing;
 mod error;
 mod input;
 mod metrics;
@@ -13,6 +14,7 @@ mod outbox;
 mod page;
 mod position;
 mod recent_ids;
+mod stage;
 mod supervisor;
 mod task;
 mod task_metrics;
@@ -26,8 +28,6 @@ pub use position::PositionError;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering;
 
 use millrace_log::Log;
 use millrace_log::ReadLimit;
@@ -41,8 +41,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::supervisor::Supervisor;
-use crate::task::Ended;
+use crate::stage::Stage;
+use crate::stage::StageRunning;
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
@@ -64,15 +64,17 @@ pub type BuildOperator = Arc<dyn Fn(&OperatorPlan) -> Box<dyn Operator> + Send +
 
 /// The tasks of a plan at work.
 pub struct Engine {
-    tasks: JoinSet<Result<Ended, TaskError>>,
+    tasks: JoinSet<Result<(), TaskError>>,
     finished: watch::Sender<bool>,
     stop: CancellationToken,
     until_end: bool,
 }
 
 impl Engine {
-    /// Starts every task of the plan. Tasks that cannot work at present say so in the observer
-    /// and try again; the shutdown token stops them after a last commit.
+    /// Starts every task of the plan that falls to this process: all of them where the log is its
+    /// alone, and otherwise those whose partitions it gets as a member of the stages' groups, as
+    /// long as it has them. Tasks that cannot work at present say so in the observer and try again;
+    /// the shutdown token stops them after a last commit.
     #[must_use]
     pub fn start(
         plan: &Arc<Plan>,
@@ -118,28 +120,20 @@ impl Engine {
             if !options.only.as_ref().is_none_or(runs) {
                 continue;
             }
-            for partition in 0..plan.stages[stage].partitions {
-                let supervisor = Supervisor {
-                    plan: Arc::clone(plan),
-                    stage,
-                    partition,
-                    log: Arc::clone(log),
-                    observer: Arc::clone(observer),
-                    metrics: metrics.clone(),
-                    options: options.clone(),
-                    build: Arc::clone(build),
-                    upstream_finished: upstream.clone(),
-                };
-                let stop = stop.clone();
-                let running = Arc::clone(&running);
-                tasks.spawn(async move {
-                    let ended = supervisor.run(&stop).await?;
-                    if ended == Ended::Input {
-                        running.one_finished();
-                    }
-                    Ok(ended)
-                });
-            }
+            let stage = Stage {
+                plan: Arc::clone(plan),
+                index: stage,
+                log: Arc::clone(log),
+                observer: Arc::clone(observer),
+                metrics: metrics.clone(),
+                options: options.clone(),
+                build: Arc::clone(build),
+                upstream_finished: upstream,
+                running,
+                stop: stop.clone(),
+            };
+            let component = stage.component();
+            tasks.spawn(stage.run(component));
         }
         Self { tasks, finished: watch::Sender::new(false), stop, until_end: options.until_end }
     }
@@ -173,23 +167,5 @@ impl Engine {
         }
         self.finished.send_replace(true);
         Ok(())
-    }
-}
-
-/// Counts the tasks of a stage that have not come to the end of their input.
-struct StageRunning {
-    remaining: AtomicI32,
-    finished: watch::Sender<bool>,
-}
-
-impl StageRunning {
-    fn new(tasks: i32, finished: watch::Sender<bool>) -> Self {
-        Self { remaining: tasks.into(), finished }
-    }
-
-    fn one_finished(&self) {
-        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.finished.send_replace(true);
-        }
     }
 }

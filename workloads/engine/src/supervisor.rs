@@ -32,7 +32,9 @@ use crate::buffer::Buffer;
 use crate::error::TaskError;
 use crate::input::Input;
 use crate::metrics::Metrics;
+use crate::metrics::ProcessorLabels;
 use crate::metrics::StageLabels;
+use crate::metrics::TaskLabels;
 use crate::operators::Operators;
 use crate::outbox::Outbox;
 use crate::position::Position;
@@ -46,11 +48,16 @@ use crate::traced::Traced;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
+/// How long a task that was taken over waits to be told that it is elsewhere.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
+
 /// One task and what it needs to be started again.
 pub(crate) struct Supervisor {
     pub(crate) plan: Arc<Plan>,
     pub(crate) stage: usize,
     pub(crate) partition: Partition,
+    /// Whether nobody else can ever have the task.
+    pub(crate) is_ours_alone: bool,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) metrics: Metrics,
@@ -61,15 +68,23 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Runs the task to its end, through all that passes by itself.
-    pub(crate) async fn run(&self, shutdown: &CancellationToken) -> Result<Ended, TaskError> {
+    /// How the task shows to others; it has not begun yet.
+    pub(crate) fn component(&self) -> Arc<Component> {
         let stage = &self.plan.stages[self.stage].name;
-        let component =
-            self.observer.component(ComponentKind::Task, stage, None, Some(self.partition));
+        self.observer.component(ComponentKind::Task, stage, None, Some(self.partition))
+    }
+
+    /// Runs the task to its end, through all that passes by itself.
+    pub(crate) async fn run(
+        &self,
+        component: &Arc<Component>,
+        shutdown: &CancellationToken,
+    ) -> Result<Ended, TaskError> {
+        let stage = &self.plan.stages[self.stage].name;
         let mut retry = FIRST_RETRY;
         loop {
             let started = tokio::time::Instant::now();
-            let result = match self.start(&component).await {
+            let result = match self.start(component).await {
                 Ok(task) => task.run(shutdown).await,
                 Err(error) => Err(error),
             };
@@ -78,7 +93,7 @@ impl Supervisor {
                     component.set(State::Finished);
                     return Ok(ended);
                 }
-                Err(error) if passes_by_itself(&error) => {
+                Err(error) if passes_by_itself(&error) || self.may_be_ours_again(&error) => {
                     let labels = StageLabels { stage: stage.clone() };
                     self.metrics.commit_failures.get_or_create(&labels).inc();
                     component.set(State::Waiting(with_causes(&error)));
@@ -87,6 +102,7 @@ impl Supervisor {
                         retry = FIRST_RETRY;
                     }
                     let pause = retry.mul_f64(rand::random_range(0.5..1.0));
+                    let pause = if is_fenced(&error) { pause.max(FENCED_PAUSE) } else { pause };
                     retry = (retry * 2).min(LAST_RETRY);
                     tokio::select! {
                         () = shutdown.cancelled() => return Ok(Ended::Shutdown),
@@ -100,6 +116,24 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Takes figures back that say how the task is at present.
+    pub(crate) fn forget_figures(&self) {
+        let stage = &self.plan.stages[self.stage];
+        let labels = TaskLabels { stage: stage.name.clone(), partition: self.partition };
+        self.metrics.buffered.remove(&labels);
+        for operator in &stage.operators {
+            let processor = operator.name.clone();
+            let labels = ProcessorLabels { processor, partition: self.partition };
+            self.metrics.state_entries.remove(&labels);
+        }
+    }
+
+    /// Whether the task was taken over though it should be ours. Where others share the stage, this
+    /// is soon told: the task is either lost or to be taken up again.
+    fn may_be_ours_again(&self, error: &TaskError) -> bool {
+        !self.is_ours_alone && is_fenced(error)
     }
 
     /// Claims the task and restores it as it was at its last commit.
@@ -156,6 +190,7 @@ impl Supervisor {
             no_headers: Arc::default(),
             uncommitted: 0,
             uncommitted_since: None,
+            committing: None,
         })
     }
 
@@ -223,4 +258,9 @@ fn passes_by_itself(error: &TaskError) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether someone else has claimed the task.
+const fn is_fenced(error: &TaskError) -> bool {
+    matches!(error, TaskError::Commit { source: CommitTaskError::Fenced { .. }, .. })
 }

@@ -26,6 +26,8 @@ use tracing::warn;
 
 use crate::buffer::Buffer;
 use crate::buffer::Buffered;
+use crate::committing::CommitEnd;
+use crate::committing::Committing;
 use crate::error::TaskError;
 use crate::input::Input;
 use crate::input::Judgement;
@@ -34,14 +36,8 @@ use crate::outbox::Outbox;
 use crate::task_metrics::TaskMetrics;
 use crate::traced::Traced;
 
-/// Progress without outputs is committed after so many records or so much time, so that a
-/// restart reads little again.
-const COMMIT_RECORDS: u64 = 50_000;
-const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// So many outputs, and so many bytes of them, are committed in any case.
-const COMMIT_OUTPUTS: usize = 50_000;
-const COMMIT_BYTES: usize = 8 << 20;
+/// How long a task waits where the log has more than it gives at present.
+const NOTHING_YET: Duration = Duration::from_millis(5);
 
 /// So many different times of timers after the end of input mean that they would never end.
 const MOST_FINAL_TIMERS: u64 = 10_000_000;
@@ -77,10 +73,11 @@ pub(crate) enum Ended {
 }
 
 /// What ended a task's wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Woken {
     Change,
     CommitTime,
+    Committed(CommitEnd),
 }
 
 /// A task that holds its claim and has its state.
@@ -109,6 +106,8 @@ pub(crate) struct Task {
     /// Records taken since the last commit, and when the first of them came.
     pub(crate) uncommitted: u64,
     pub(crate) uncommitted_since: Option<Instant>,
+    /// The commit that is under way.
+    pub(crate) committing: Option<Committing>,
 }
 
 impl Task {
@@ -118,13 +117,13 @@ impl Task {
         self.component.set(State::Running);
         loop {
             if shutdown.is_cancelled() {
-                self.commit().await?;
+                self.commit_all().await?;
                 return Ok(Ended::Shutdown);
             }
             if let Some(cut) = self.cut_is_reached() {
                 self.read_again(cut)?;
             } else if let Some(source) = self.furthest_behind() {
-                self.read(source).await?;
+                let has_read = self.read(source).await?;
                 self.release_below(self.watermark())?;
                 if self.sources.iter().any(|source| source.ended(self.until_end)) {
                     // What comes to an ended input later must not go below what was released
@@ -132,22 +131,31 @@ impl Task {
                     self.raised_to = self.raised_to.max(self.released_to);
                 }
                 self.metrics.observe(&self.buffer, &self.operators);
-                if self.commit_is_due() {
-                    self.commit().await?;
+                self.commit_what_is_due().await?;
+                if has_read {
+                    tokio::task::yield_now().await;
+                } else {
+                    tokio::time::sleep(NOTHING_YET).await;
                 }
-                tokio::task::yield_now().await;
             } else if self.sources.iter().all(|source| source.ended(self.until_end)) {
                 self.release_everything().await?;
-                self.commit().await?;
+                self.commit_all().await?;
                 return Ok(Ended::Input);
-            } else if self.wait(shutdown).await == Woken::CommitTime {
-                self.commit().await?;
+            } else {
+                match self.wait(shutdown).await {
+                    Woken::Change => {}
+                    Woken::CommitTime => self.commit().await?,
+                    Woken::Committed(end) => {
+                        self.committed(end)?;
+                        self.commit_what_is_due().await?;
+                    }
+                }
             }
         }
     }
 
     /// The input to read next: the one with the lowest watermark. The others wait for it.
-    fn furthest_behind(&self) -> Option<usize> {
+    pub(crate) fn furthest_behind(&self) -> Option<usize> {
         let lowest = self.watermark();
         self.sources.iter().position(|source| {
             source.readable() && source.input.watermark().max(self.raised_to) <= lowest
@@ -177,7 +185,8 @@ impl Task {
             .max(self.raised_to)
     }
 
-    async fn read(&mut self, index: usize) -> Result<(), TaskError> {
+    /// Reads on; whether there was anything.
+    async fn read(&mut self, index: usize) -> Result<bool, TaskError> {
         self.note_removed(index, self.sources[index].input.unread())?;
         let input = &self.sources[index].input;
         let batch =
@@ -188,8 +197,12 @@ impl Task {
                     source,
                 },
             )?;
-        self.uncommitted += batch.entries.len() as u64;
-        self.uncommitted_since.get_or_insert_with(Instant::now);
+        // The log may use offsets up without entries.
+        let has_read = !batch.entries.is_empty() || batch.next > input.next;
+        if has_read {
+            self.uncommitted += batch.entries.len().max(1) as u64;
+            self.uncommitted_since.get_or_insert_with(Instant::now);
+        }
         let bytes = batch.entries.iter().map(|(_, entry)| match entry {
             Entry::Record(record) => record.value.len(),
             Entry::Mark(_) => 0,
@@ -210,10 +223,9 @@ impl Task {
                 }
             }
         }
-        // The log may use offsets up without entries.
         let input = &mut self.sources[index].input;
         input.next = input.next.max(batch.next);
-        Ok(())
+        Ok(has_read)
     }
 
     /// Where the buffer is full, releases its lowest event time early. Nothing in a derived stream
@@ -395,33 +407,8 @@ impl Task {
         Ok(())
     }
 
-    /// Outputs go out at once, unless the task is behind its input by more than it reads at once:
-    /// then larger commits bring it forward sooner.
-    fn commit_is_due(&self) -> bool {
-        let anything = self.operators.waiting() > 0 || self.outbox.is_due(self.released_to);
-        anything && !self.is_behind()
-            || self.is_full()
-            || self.uncommitted >= COMMIT_RECORDS
-            || self.commit_deadline().is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    fn is_full(&self) -> bool {
-        self.operators.waiting() >= COMMIT_OUTPUTS
-            || self.operators.waiting_bytes() + self.outbox.bytes() >= COMMIT_BYTES
-    }
-
-    fn is_behind(&self) -> bool {
-        self.furthest_behind().is_some_and(|source| {
-            let Source { input, end, .. } = &self.sources[source];
-            usize::try_from(*end.borrow() - input.next).is_ok_and(|lag| lag >= self.batch.entries)
-        })
-    }
-
-    fn commit_deadline(&self) -> Option<Instant> {
-        self.uncommitted_since.map(|since| since + COMMIT_INTERVAL)
-    }
-
-    /// Waits for input, the next commit's time, the end of an upstream or the shutdown.
+    /// Waits for input, the end of a commit or the next one's time, the end of an upstream or the
+    /// shutdown.
     async fn wait(&mut self, shutdown: &CancellationToken) -> Woken {
         self.component.set_lag(self.lag());
         let deadline = self.commit_deadline();
@@ -442,9 +429,16 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        let committed = async {
+            match &mut self.committing {
+                Some(committing) => committing.end().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Woken::Change,
+            end = committed => Woken::Committed(end),
             (alive, ..) = select_all(changes) => {
                 // A log that is closing no longer tells of changes; the shutdown comes next.
                 if !alive {
@@ -456,40 +450,8 @@ impl Task {
         }
     }
 
-    fn lag(&self) -> i64 {
+    /// Offsets that are still to be read.
+    pub(crate) fn lag(&self) -> i64 {
         self.sources.iter().map(|source| (*source.end.borrow() - source.input.next).max(0)).sum()
-    }
-
-    /// Commits what was processed since the last commit; nothing if there is nothing.
-    async fn commit(&mut self) -> Result<(), TaskError> {
-        if self.uncommitted == 0
-            && !self.outbox.is_due(self.released_to)
-            && self.operators.waiting() == 0
-        {
-            return Ok(());
-        }
-        let made = self.operators.take_made();
-        self.metrics.made(&made, &self.operators);
-        self.outbox.add(made);
-        let (released_to, raised_to) = (self.released_to, self.raised_to);
-        let positions = self
-            .sources
-            .iter_mut()
-            .map(|source| source.input.commit(released_to, raised_to))
-            .collect();
-        let commit = self.outbox.take(self.operators.take_changes(), positions, released_to);
-        let started = Instant::now();
-        self.log
-            .commit_task(&self.claim, commit)
-            .await
-            .map_err(|source| TaskError::Commit { task: self.name.to_string(), source })?;
-        self.metrics.committed(started.elapsed());
-        if let Some(traced) = &mut self.traced {
-            traced.commit();
-        }
-        self.uncommitted = 0;
-        self.uncommitted_since = None;
-        self.component.set_lag(self.lag());
-        Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct TaskMetrics {
     outputs: Counter,
     output_bytes: Counter,
     latency: Histogram,
-    /// When what the next commit's outputs come from was ingested.
+    /// When that was ingested which the outputs of the commit under way come from.
     ingested: Vec<i64>,
 }
 
@@ -123,7 +123,7 @@ impl TaskMetrics {
         }
     }
 
-    /// Counts what the operators made.
+    /// Counts what the operators made, for the commit that begins.
     pub(crate) fn made(&mut self, made: &Made, operators: &Operators) {
         self.outputs.inc_by(made.outputs.len() as u64);
         self.output_bytes.inc_by(made.bytes as u64);
@@ -147,9 +147,10 @@ impl TaskMetrics {
         }
     }
 
-    pub(crate) fn committed(&mut self, took: Duration) {
+    /// Notes a commit that took so long and became durable at this time.
+    pub(crate) fn committed(&mut self, took: Duration, at: SystemTime) {
         self.metrics.commit_seconds.observe(took.as_secs_f64());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         for ingested in self.ingested.drain(..) {
             let ingested = Duration::from_millis(u64::try_from(ingested).unwrap_or_default());
             self.latency.observe(now.saturating_sub(ingested).as_secs_f64());

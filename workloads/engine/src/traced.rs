@@ -21,6 +21,8 @@ pub(crate) struct Traced {
     stage: String,
     partition: Partition,
     released: Vec<Released>,
+    /// Those of the commit that is under way.
+    committing: Vec<Released>,
 }
 
 struct Released {
@@ -33,7 +35,7 @@ struct Released {
 impl Traced {
     /// Nothing yet, of a stage's partition.
     pub(crate) const fn new(tracer: Tracer, stage: String, partition: Partition) -> Self {
-        Self { tracer, stage, partition, released: Vec::new() }
+        Self { tracer, stage, partition, released: Vec::new(), committing: Vec::new() }
     }
 
     /// Notes a record that is processed now, if it is traced.
@@ -50,9 +52,14 @@ impl Traced {
         self.released.push(Released { parent, stream, offset, start });
     }
 
-    /// Records the spans of what is committed now.
+    /// What was released so far is being committed; nothing else is.
     pub(crate) fn commit(&mut self) {
-        for Released { parent, stream, offset, start } in self.released.drain(..) {
+        std::mem::swap(&mut self.released, &mut self.committing);
+    }
+
+    /// Records the spans of what was being committed.
+    pub(crate) fn committed(&mut self) {
+        for Released { parent, stream, offset, start } in self.committing.drain(..) {
             let name = format!("process {}", self.stage);
             let span = Span::caused_by(parent, name, SpanKind::Consumer, start)
                 .with("millrace.stage", self.stage.clone())

@@ -70,6 +70,11 @@ impl Observer {
         component
     }
 
+    /// Forgets a part that is no longer one of this process.
+    pub fn forget(&self, id: &ComponentId) {
+        self.components.lock().remove(id);
+    }
+
     /// All parts, ordered by kind, name, stream and partition.
     #[must_use]
     pub fn components(&self) -> Vec<Arc<Component>> {
@@ -175,5 +180,13 @@ mod tests {
         assert_eq!(observer.not_ready(), ["task motion partition 3 is waiting: disk full"]);
         task.set(State::Running);
         assert!(observer.not_ready().is_empty());
+    }
+
+    #[test]
+    fn a_part_that_has_gone_elsewhere_says_nothing_any_more() {
+        let observer = Observer::default();
+        let task = observer.component(ComponentKind::Task, "motion", None, Some(3));
+        observer.forget(&task.id);
+        assert!(observer.not_ready().is_empty() && observer.components().is_empty());
     }
 }
