@@ -9,6 +9,7 @@ mod extent;
 mod health;
 mod names;
 mod settings;
+mod tasks;
 mod token;
 mod topics;
 mod wire;

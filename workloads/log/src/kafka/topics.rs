@@ -49,6 +49,11 @@ impl Topics {
         Self { names, cluster, admin, known: RwLock::default() }
     }
 
+    /// Whom to ask about topics that are no streams.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// A stream's topic, if it is known.
     pub(super) fn get(&self, stream: &StreamName) -> Option<Arc<Topic>> {
         self.known.read().get(stream).map(|known| Arc::clone(&known.topic))

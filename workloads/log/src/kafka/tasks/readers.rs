@@ -1,0 +1,337 @@
+//! Reads changelogs, and asks what is committed. All of it waits, and belongs on a thread where
+//! waiting is allowed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use millrace_core::Offset;
+use millrace_core::Partition;
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::Message;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::Consumer;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::KafkaError;
+
+use super::super::client;
+use super::super::client::ConfigureKafkaError;
+use super::super::client::Connection;
+use super::super::client::Role;
+use super::super::names::Names;
+use super::super::settings::KafkaSasl;
+use super::super::settings::KafkaSettings;
+use super::restored::NotUnderstood;
+
+/// How long a question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a changelog may bring nothing while it is read.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long transactions of others may stay open; the brokers give them up after 10 to 20 s.
+const OPEN: Duration = Duration::from_secs(60);
+/// How often an open transaction is looked at.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Consumers that are kept for the next changelog.
+const MAX_IDLE: usize = 2;
+
+type Reader = BaseConsumer<Connection>;
+
+/// A changelog that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadChangelogError {
+    /// No client can be made.
+    #[error("the reader of changelogs cannot be made")]
+    Configure(#[from] ConfigureKafkaError),
+    /// The cluster does not answer.
+    #[error("Kafka does not answer about topic `{topic}` partition {partition}")]
+    Unreachable {
+        topic: String,
+        partition: Partition,
+        #[source]
+        source: KafkaError,
+    },
+    /// Nothing came for long.
+    #[error(
+        "topic `{topic}` partition {partition} has brought nothing for {} s: are all brokers up?",
+        SILENCE.as_secs()
+    )]
+    Silence { topic: String, partition: Partition },
+    /// A transaction stays open.
+    #[error(
+        "topic `{topic}` partition {partition} has a transaction that is open for more than {} s",
+        OPEN.as_secs()
+    )]
+    Open { topic: String, partition: Partition },
+    /// What is there is not understood.
+    #[error(
+        "topic `{topic}` partition {partition} has a record at offset {offset} that cannot be read"
+    )]
+    Record {
+        topic: String,
+        partition: Partition,
+        offset: Offset,
+        #[source]
+        source: NotUnderstood,
+    },
+}
+
+/// Reads changelogs.
+pub(super) struct Readers {
+    settings: Arc<KafkaSettings>,
+    group: String,
+    idle: Mutex<Vec<Reader>>,
+    uncommitted: Mutex<Option<Arc<Reader>>>,
+    outsiders: Mutex<HashMap<String, Arc<ConsumerGroupMetadata>>>,
+}
+
+impl Readers {
+    pub(super) fn new(settings: Arc<KafkaSettings>, names: &Names) -> Self {
+        Self {
+            settings,
+            group: names.reader(),
+            idle: Mutex::default(),
+            uncommitted: Mutex::default(),
+            outsiders: Mutex::default(),
+        }
+    }
+
+    fn make(&self, config: &ClientConfig) -> Result<Reader, ConfigureKafkaError> {
+        let reader: Reader = config
+            .create_with_context(Connection::new(&self.settings))
+            .map_err(ConfigureKafkaError::Create)?;
+        if let Some(KafkaSasl::OAuthBearer { .. }) = self.settings.sasl {
+            // A token comes only to those who ask.
+            drop(reader.poll(Duration::from_millis(200)));
+        }
+        Ok(reader)
+    }
+
+    fn config(&self, group: &str) -> Result<ClientConfig, ConfigureKafkaError> {
+        client::config(&self.settings, Role::Reader { group })
+    }
+
+    /// A reader of one partition at a time, which may take more memory than one of many.
+    fn reader(&self) -> Result<Reader, ConfigureKafkaError> {
+        if let Some(idle) = self.idle.lock().pop() {
+            drop(idle.poll(Duration::ZERO));
+            return Ok(idle);
+        }
+        let mut config = self.config(&self.group)?;
+        for (property, value) in [
+            ("enable.partition.eof", "true"),
+            ("fetch.wait.max.ms", "20"),
+            ("fetch.max.bytes", "33554432"),
+            ("fetch.message.max.bytes", "8388608"),
+            ("queued.min.messages", "1000000"),
+            ("queued.max.messages.kbytes", "32768"),
+        ] {
+            config.set(property, value);
+        }
+        self.make(&config)
+    }
+
+    fn give_back(&self, reader: Reader) {
+        if reader.unassign().is_err() {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(reader);
+        }
+    }
+
+    /// Someone who sees what is not committed yet.
+    fn uncommitted(&self) -> Result<Arc<Reader>, ConfigureKafkaError> {
+        let mut known = self.uncommitted.lock();
+        if let Some(known) = &*known {
+            drop(known.poll(Duration::ZERO));
+            return Ok(Arc::clone(known));
+        }
+        let mut config = self.config(&self.group)?;
+        config.set("isolation.level", "read_uncommitted");
+        let reader = Arc::new(self.make(&config)?);
+        *known = Some(Arc::clone(&reader));
+        Ok(reader)
+    }
+
+    /// What shows the brokers a group to someone who is no member of it.
+    pub(super) fn outsider(
+        &self,
+        group: &str,
+    ) -> Result<Arc<ConsumerGroupMetadata>, ConfigureKafkaError> {
+        if let Some(known) = self.outsiders.lock().get(group) {
+            return Ok(Arc::clone(known));
+        }
+        let consumer = self.make(&self.config(group)?)?;
+        let Some(metadata) = consumer.group_metadata() else {
+            return Err(ConfigureKafkaError::Create(KafkaError::Canceled));
+        };
+        let metadata = Arc::new(metadata);
+        self.outsiders.lock().insert(group.to_owned(), Arc::clone(&metadata));
+        Ok(metadata)
+    }
+
+    /// The offsets that a group has committed, of these partitions.
+    pub(super) fn committed(
+        &self,
+        group: &str,
+        of: TopicPartitionList,
+    ) -> Result<TopicPartitionList, ReadChangelogError> {
+        let consumer = self.make(&self.config(group)?)?;
+        consumer.committed_offsets(of, PATIENCE).map_err(|source| ReadChangelogError::Unreachable {
+            topic: format!("offsets of {group}"),
+            partition: 0,
+            source,
+        })
+    }
+
+    /// Where partitions end, whatever of them is committed.
+    pub(super) fn ends(
+        &self,
+        partitions: &[(&str, Partition)],
+    ) -> Result<Vec<Offset>, ReadChangelogError> {
+        ends(&*self.uncommitted()?, partitions)
+    }
+
+    /// Reads a partition from an offset to where it ends now, with all that transactions have
+    /// under way there; returns up to where it was read.
+    pub(super) fn read(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+        mut apply: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), NotUnderstood>,
+    ) -> Result<Offset, ReadChangelogError> {
+        let end = first(self.ends(&[(topic, partition)])?);
+        if from >= end {
+            return Ok(end);
+        }
+        let reader = self.reader()?;
+        wait_until_decided(&reader, topic, partition, end)?;
+        assign(&reader, topic, partition, from)?;
+        let mut reached = end;
+        let mut heard = Instant::now();
+        loop {
+            match reader.poll(Duration::from_millis(500)) {
+                Some(Ok(message)) => {
+                    let offset = message.offset();
+                    apply(message.key().unwrap_or_default(), message.payload()).map_err(
+                        |source| ReadChangelogError::Record {
+                            topic: topic.to_owned(),
+                            partition,
+                            offset,
+                            source,
+                        },
+                    )?;
+                    reached = reached.max(offset + 1);
+                    heard = Instant::now();
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if heard.elapsed() > SILENCE => {
+                    return Err(unreachable(topic, partition, error));
+                }
+                None if heard.elapsed() > SILENCE => {
+                    return Err(ReadChangelogError::Silence { topic: topic.to_owned(), partition });
+                }
+                // The client goes on by itself when the broker is back.
+                Some(Err(_)) | None => {}
+            }
+        }
+        self.give_back(reader);
+        Ok(reached)
+    }
+
+    /// Whether a record whose transaction has ended or ends now was committed.
+    pub(super) fn is_committed(
+        &self,
+        topic: &str,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<bool, ReadChangelogError> {
+        let reader = self.reader()?;
+        wait_until_decided(&reader, topic, partition, offset + 1)?;
+        assign(&reader, topic, partition, offset)?;
+        let deadline = Instant::now() + SILENCE;
+        let found = loop {
+            match reader.poll(Duration::from_millis(500)) {
+                Some(Ok(message)) => break message.offset() == offset,
+                Some(Err(KafkaError::PartitionEOF(_))) => break false,
+                _ if Instant::now() > deadline => {
+                    return Err(ReadChangelogError::Silence { topic: topic.to_owned(), partition });
+                }
+                _ => {}
+            }
+        };
+        self.give_back(reader);
+        Ok(found)
+    }
+}
+
+fn first(offsets: Vec<Offset>) -> Offset {
+    offsets.into_iter().next().unwrap_or_default()
+}
+
+fn unreachable(topic: &str, partition: Partition, source: KafkaError) -> ReadChangelogError {
+    ReadChangelogError::Unreachable { topic: topic.to_owned(), partition, source }
+}
+
+/// Where partitions end, in the eyes of this reader.
+fn ends(
+    reader: &Reader,
+    partitions: &[(&str, Partition)],
+) -> Result<Vec<Offset>, ReadChangelogError> {
+    let Some((topic, partition)) = partitions.first() else { return Ok(Vec::new()) };
+    let failed = |error| unreachable(topic, *partition, error);
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, rdkafka::Offset::End).map_err(failed)?;
+    }
+    // It is also how librdkafka tells ends, of all partitions at once.
+    let found = reader.offsets_for_times(list, PATIENCE).map_err(failed)?;
+    partitions
+        .iter()
+        .map(|(topic, partition)| {
+            let failed = |error| unreachable(topic, *partition, error);
+            let element = found.find_partition(topic, *partition);
+            let element = element.ok_or_else(|| failed(KafkaError::Canceled))?;
+            element.error().map_err(failed)?;
+            match element.offset() {
+                rdkafka::Offset::Offset(offset) => Ok(offset),
+                _ => Err(failed(KafkaError::NoMessageReceived)),
+            }
+        })
+        .collect()
+}
+
+/// Waits until all transactions below an offset have ended.
+fn wait_until_decided(
+    reader: &Reader,
+    topic: &str,
+    partition: Partition,
+    end: Offset,
+) -> Result<(), ReadChangelogError> {
+    let deadline = Instant::now() + OPEN;
+    while first(ends(reader, &[(topic, partition)])?) < end {
+        if Instant::now() > deadline {
+            return Err(ReadChangelogError::Open { topic: topic.to_owned(), partition });
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+fn assign(
+    reader: &Reader,
+    topic: &str,
+    partition: Partition,
+    from: Offset,
+) -> Result<(), ReadChangelogError> {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(from))
+        .and_then(|()| reader.assign(&list))
+        .map_err(|error| unreachable(topic, partition, error))
+}
