@@ -4,6 +4,7 @@ mod bench;
 mod command;
 mod generate;
 mod reference;
+mod services;
 mod test;
 mod workspace;
 
@@ -18,6 +19,8 @@ use clap::Parser;
 enum Xtask {
     /// Run every test: of the crates, of the examples, of the dashboard, and end to end.
     Test(test::TestArguments),
+    /// Start, end and show the servers that tests share: Kafka, Postgres, Mosquitto.
+    Services(services::ServicesArguments),
     /// Measure, and print the figures as a table and as JSON.
     Bench(bench::BenchArguments),
     /// Write generated files, or check that they are current.
@@ -27,6 +30,7 @@ enum Xtask {
 fn main() -> ExitCode {
     let result = match Xtask::parse() {
         Xtask::Test(arguments) => test::run(&arguments),
+        Xtask::Services(arguments) => services::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Generate(arguments) => generate::run(&arguments),
     };

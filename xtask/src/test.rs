@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
+use std::error::Error;
 use std::io::Write as _;
 use std::time::Instant;
 
@@ -7,13 +8,17 @@ use clap::Args;
 
 use crate::command;
 use crate::command::Outcome;
+use crate::services;
 use crate::workspace;
 
 /// Programs that tests use, and the Debian package that has each.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 11] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto_sub", "mosquitto-clients"),
+    ("java", "default-jre-headless"),
+    ("mvn", "maven"),
+    ("psql", "postgresql"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("chromium", "chromium"),
@@ -38,6 +43,16 @@ struct MissingTools {
 /// Runs the command.
 pub(crate) fn run(arguments: &TestArguments) -> Outcome {
     check_tools()?;
+    let ours = !services::any_runs()?;
+    step("Starting servers", services::up)?;
+    let outcome = test(arguments);
+    if ours {
+        step("Ending servers", millrace_services::down)?;
+    }
+    outcome
+}
+
+fn test(arguments: &TestArguments) -> Outcome {
     let root = workspace::root();
     // End-to-end tests start the program itself, so it is built first.
     step("Building the program", || command::run(&root, "cargo", &["build", "--workspace"]))?;
@@ -83,7 +98,7 @@ fn check_tools() -> Outcome {
     Err(MissingTools { programs: programs.join(", "), packages: packages.join(" ") }.into())
 }
 
-fn step(title: &str, work: impl FnOnce() -> Result<(), command::RunProgramError>) -> Outcome {
+fn step<E: Error + 'static>(title: &str, work: impl FnOnce() -> Result<(), E>) -> Outcome {
     say(&format!("== {title}"));
     let begin = Instant::now();
     work()?;
