@@ -1,15 +1,20 @@
 //! The table sink and look-ups.
 //!
 //! [`TableStore`] keeps tables, their rows and the positions of the sinks that fill them;
-//! [`sqlite`] is its local form. [`sink`] runs a table sink: from the log into a store, exactly
+//! [`sqlite`] is its form for one process, [`postgres`] for many. [`sink`] runs a table sink: from the log into a store, exactly
 //! once. What is served from tables, and how, is decided elsewhere.
 
+mod batch;
+mod catalogue;
 mod cell;
 mod error;
 mod export;
 mod look_up;
+pub mod postgres;
 mod row;
+mod select;
 pub mod sink;
+mod sql;
 pub mod sqlite;
 mod store;
 

@@ -62,6 +62,9 @@ pub struct SinkClaim {
 /// Everything that returns `Ok` is durable.
 #[async_trait]
 pub trait TableStore: Send + Sync + 'static {
+    /// What traces call the database: the value of `db.system.name`.
+    fn system(&self) -> &'static str;
+
     /// Creates tables and adds columns. Never drops a column, and never narrows one: a column that
     /// is no longer declared stays, and gets no values any more. The first generation of a table
     /// is served at once; further ones stand beside it until [`Self::serve`] is called. A table
@@ -111,8 +114,9 @@ pub trait TableStore: Send + Sync + 'static {
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError>;
 
     /// Writes rows and moves the position, all or nothing; the position moves first, and only if
-    /// the claim still holds and the position is `from`. Returns the number of rows that were new
-    /// or changed.
+    /// the claim still holds and the position is `from`. Of rows of one key that are committed
+    /// together, the one that stays is written alone. Returns the number of rows that are new or
+    /// changed.
     ///
     /// # Errors
     /// When the claim does not hold any more, the position is another one, a row is refused, or

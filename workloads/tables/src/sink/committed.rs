@@ -47,7 +47,7 @@ impl PartitionReader {
             let Some(parent) = tracer.parent(header) else { continue };
             let table = &self.sink.table.name;
             let span = Span::caused_by(parent, format!("INSERT {table}"), SpanKind::Client, start)
-                .with("db.system.name", "sqlite")
+                .with("db.system.name", self.context.tables.system())
                 .with("db.operation.name", "INSERT")
                 .with("db.collection.name", table.clone())
                 .with("millrace.sink", self.sink.name.clone())

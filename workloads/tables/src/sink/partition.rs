@@ -80,7 +80,7 @@ pub(super) struct PartitionReader {
     pub(super) sink: Arc<TableSink>,
     pub(super) input: SinkInput,
     pub(super) partition: Partition,
-    context: SinkContext,
+    pub(super) context: SinkContext,
     shutdown: CancellationToken,
     component: Arc<Component>,
     labels: SinkLabels,

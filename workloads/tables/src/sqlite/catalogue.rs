@@ -1,12 +1,7 @@
-//! Creates and extends tables, and refuses what an existing table cannot become.
-//!
-//! What a table looks like is kept beside it, because SQLite's own types are fewer than ours.
-
-use std::collections::HashMap;
+//! Creates and extends tables, and keeps what they look like.
 
 use millrace_plan::model::ColumnPlan;
 use millrace_plan::model::ColumnSource;
-use millrace_plan::model::ColumnType;
 use millrace_plan::model::Keep;
 use millrace_plan::model::TablePlan;
 use sqlx::AssertSqlSafe;
@@ -18,6 +13,14 @@ use super::serving;
 use super::sql;
 use crate::EnsureTableError;
 use crate::TableSpec;
+use crate::catalogue::KnownColumns;
+use crate::catalogue::compare;
+use crate::catalogue::keep_of;
+use crate::catalogue::keep_text;
+use crate::catalogue::key_of;
+use crate::catalogue::kind_of;
+use crate::catalogue::kind_text;
+use crate::sql::quote;
 
 /// Creates the table, or extends it to what is declared now. Returns its name in the database.
 pub(super) async fn ensure(
@@ -54,14 +57,14 @@ pub(super) async fn ensure(
         }
         Some((keep, key)) => {
             let known = columns(&mut transaction, &name).await.map_err(failed)?;
-            let new = compare(spec, &keep, &key, &known).map_err(|reason| {
+            let new = compare(&spec.plan, &keep, &key, &known).map_err(|reason| {
                 EnsureTableError::Incompatible { table: spec.plan.name.clone(), reason }
             })?;
             for column in &new {
                 let statement = format!(
                     "ALTER TABLE {} ADD COLUMN {} {}",
-                    sql::quote(&name),
-                    sql::quote(&column.name),
+                    quote(&name),
+                    quote(&column.name),
                     sql::sql_type(column.kind)
                 );
                 sqlx::raw_sql(AssertSqlSafe(statement))
@@ -126,36 +129,19 @@ pub(super) async fn served_plan(
     .bind(name)
     .fetch_all(pool)
     .await?;
-    let keep = [Keep::All, Keep::First, Keep::Latest]
-        .into_iter()
-        .find(|kind| keep_text(*kind) == keep)
-        .unwrap_or(Keep::All);
+    let keep = keep_of(&keep).unwrap_or(Keep::All);
     let columns = columns.into_iter().filter_map(|(name, kind, nullable)| {
-        let kind = KINDS.into_iter().find(|known| kind_text(*known) == kind)?;
+        let kind = kind_of(&kind)?;
         // Where its values came from does not matter for look-ups.
         Some(ColumnPlan { name, kind, source: ColumnSource::EventId, nullable })
     });
     Ok(Some(TablePlan {
         name: name.to_owned(),
         columns: columns.collect(),
-        primary_key: primary_key
-            .split(',')
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        primary_key: key_of(&primary_key),
         keep,
     }))
 }
-
-const KINDS: [ColumnType; 7] = [
-    ColumnType::Text,
-    ColumnType::Integer,
-    ColumnType::Double,
-    ColumnType::Boolean,
-    ColumnType::Timestamp,
-    ColumnType::Uuid,
-    ColumnType::Json,
-];
 
 async fn create(
     connection: &mut SqliteConnection,
@@ -183,7 +169,7 @@ async fn create(
 async fn columns(
     connection: &mut SqliteConnection,
     name: &str,
-) -> Result<HashMap<String, (String, bool)>, sqlx::Error> {
+) -> Result<KnownColumns, sqlx::Error> {
     let rows: Vec<(String, String, bool)> = sqlx::query_as(
         r#"SELECT "column", "type", "nullable" FROM "_millrace_columns" WHERE "table" = ?"#,
     )
@@ -191,49 +177,6 @@ async fn columns(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|(name, kind, nullable)| (name, (kind, nullable))).collect())
-}
-
-/// The columns to add, or what does not fit.
-fn compare<'a>(
-    spec: &'a TableSpec,
-    keep: &str,
-    key: &str,
-    known: &HashMap<String, (String, bool)>,
-) -> Result<Vec<&'a ColumnPlan>, String> {
-    let wanted_key = spec.plan.primary_key.join(",");
-    if key != wanted_key {
-        return Err(format!("its primary key is ({key}), not ({wanted_key})"));
-    }
-    if keep != keep_text(spec.plan.keep) {
-        return Err(format!("it keeps `{keep}`, not `{}`", keep_text(spec.plan.keep)));
-    }
-    let mut new = Vec::new();
-    for column in &spec.plan.columns {
-        match known.get(&column.name) {
-            Some((kind, _)) if kind != kind_text(column.kind) => {
-                return Err(format!(
-                    "column `{}` is of type {kind}, not {}",
-                    column.name,
-                    kind_text(column.kind)
-                ));
-            }
-            Some((_, true)) if !column.nullable => {
-                return Err(format!(
-                    "column `{}` may be empty in existing rows and can no longer be required",
-                    column.name
-                ));
-            }
-            Some(_) => {}
-            None if !column.nullable => {
-                return Err(format!(
-                    "column `{}` is new and required, and existing rows have no value for it",
-                    column.name
-                ));
-            }
-            None => new.push(column),
-        }
-    }
-    Ok(new)
 }
 
 /// Remembers new columns, and which ones may be empty from now on.
@@ -270,24 +213,4 @@ async fn remember(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn keep_text(keep: Keep) -> &'static str {
-    match keep {
-        Keep::All => "all",
-        Keep::First => "first",
-        Keep::Latest => "latest",
-    }
-}
-
-fn kind_text(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Text => "text",
-        ColumnType::Integer => "integer",
-        ColumnType::Double => "double",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Timestamp => "timestamp",
-        ColumnType::Uuid => "uuid",
-        ColumnType::Json => "json",
-    }
 }

@@ -96,7 +96,8 @@ impl Writer {
         let room = self.requests.reserve().await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
         let (claim, table) = (claim.clone(), Arc::clone(table));
-        let commit = Commit { claim, table, rows: rows.to_vec(), from, next };
+        let rows = table.distinct.rows(rows).into_iter().cloned().collect();
+        let commit = Commit { claim, table, rows, from, next };
         room.send(Request::Commit { commit, reply });
         answer.await.map_err(|_| closed())?
     }

@@ -116,6 +116,10 @@ impl SqliteStore {
 
 #[async_trait]
 impl TableStore for SqliteStore {
+    fn system(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         for spec in tables {
             let physical = catalogue::ensure(&self.writer, spec).await?;

@@ -27,6 +27,7 @@ use sqlx::sqlite::SqliteRow;
 use super::statement::RefusedStatement;
 use super::statement::single_query;
 use crate::OpenStoreError;
+use crate::sql::quote;
 
 /// How long a query waits for another program that holds the file locked.
 const BUSY: Duration = Duration::from_secs(2);
@@ -135,7 +136,7 @@ impl SqliteReader {
                     Some((column, kind))
                 })
                 .collect();
-            let count = format!("SELECT count(*) FROM {}", super::sql::quote(&name));
+            let count = format!("SELECT count(*) FROM {}", quote(&name));
             let (rows,): (i64,) = sqlx::query_as(AssertSqlSafe(count))
                 .fetch_one(&mut self.connection)
                 .await

@@ -13,6 +13,7 @@ use sqlx::SqlitePool;
 use super::sql;
 use crate::ServeError;
 use crate::SinkTable;
+use crate::sql::quote;
 
 /// The generation that is served.
 pub(super) async fn served(pool: &SqlitePool, table: &str) -> Result<Option<i32>, ServeError> {
@@ -140,7 +141,7 @@ async fn switch(connection: &mut SqliteConnection, table: &SinkTable) -> Result<
     if generation_of(connection, name).await? != Some(*generation) {
         let waiting = sql::waiting_name(name, *generation);
         drop_table(connection, name).await?;
-        let rename = format!("ALTER TABLE {} RENAME TO {}", sql::quote(&waiting), sql::quote(name));
+        let rename = format!("ALTER TABLE {} RENAME TO {}", quote(&waiting), quote(name));
         sqlx::raw_sql(AssertSqlSafe(rename)).execute(&mut *connection).await?;
         for statement in [
             r#"UPDATE "_millrace_tables" SET "table" = ? WHERE "table" = ?"#,
@@ -174,7 +175,7 @@ async fn switch(connection: &mut SqliteConnection, table: &SinkTable) -> Result<
 
 /// Drops a table, if someone else has not done so already, and forgets it.
 async fn drop_table(connection: &mut SqliteConnection, name: &str) -> Result<(), sqlx::Error> {
-    let drop = format!("DROP TABLE IF EXISTS {}", sql::quote(name));
+    let drop = format!("DROP TABLE IF EXISTS {}", quote(name));
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
     forget(connection, name).await
 }

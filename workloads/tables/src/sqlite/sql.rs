@@ -8,10 +8,15 @@ use millrace_plan::model::ColumnType;
 use millrace_plan::model::Keep;
 use millrace_plan::model::TablePlan;
 
-/// The hidden column that `first` and `latest` compare first.
-pub(super) const EVENT_TIME: &str = "_event_time";
-/// The hidden column of the event's id.
-pub(super) const EVENT_ID: &str = "_event_id";
+use crate::batch::Distinct;
+use crate::select::Shape;
+use crate::sql::EVENT_ID;
+use crate::sql::EVENT_TIME;
+use crate::sql::key;
+use crate::sql::list;
+use crate::sql::on_conflict;
+use crate::sql::quote;
+use crate::sql::written_columns;
 
 /// Rows per statement, the largest first; each size is one prepared statement.
 const CHUNKS: [usize; 3] = [64, 8, 1];
@@ -26,6 +31,8 @@ pub(super) struct Table {
     pub(super) columns: Arc<[ColumnPlan]>,
     /// Names of the primary key's columns; empty where rows are known by their event id.
     pub(super) primary_key: Vec<String>,
+    /// Which rows of a commit are written.
+    pub(super) distinct: Distinct,
     keep: Keep,
     upserts: [Arc<str>; CHUNKS.len()],
 }
@@ -40,7 +47,18 @@ impl Table {
             quoted,
             columns: plan.columns.clone().into(),
             primary_key: plan.primary_key.clone(),
+            distinct: Distinct::of(plan),
             keep: plan.keep,
+        }
+    }
+
+    /// What look-ups need to know.
+    pub(super) fn shape(&self) -> Shape<'_> {
+        Shape {
+            name: &self.name,
+            quoted: &self.quoted,
+            columns: &self.columns,
+            primary_key: &self.primary_key,
         }
     }
 
@@ -67,11 +85,6 @@ impl Table {
         }
         chunks
     }
-
-    /// The column of this name.
-    pub(super) fn column(&self, name: &str) -> Option<&ColumnPlan> {
-        self.columns.iter().find(|column| column.name == name)
-    }
 }
 
 /// The name in the database of a generation that is not served; the served one has the table's own
@@ -79,11 +92,6 @@ impl Table {
 /// cannot collide.
 pub(super) fn waiting_name(table: &str, generation: i32) -> String {
     format!("{table}@{generation}")
-}
-
-/// An identifier in SQL.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The type in the database.
@@ -122,54 +130,14 @@ pub(super) fn create_time_index(table: &str, generation: i32, physical: &str) ->
     )
 }
 
-fn key(plan: &TablePlan) -> String {
-    if plan.primary_key.is_empty() {
-        quote(EVENT_ID)
-    } else {
-        list(plan.primary_key.iter().map(String::as_str))
-    }
-}
-
 /// The statement that writes a number of rows.
 fn upsert(quoted: &str, plan: &TablePlan, rows: usize) -> String {
-    let names: Vec<&str> = plan
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .chain([EVENT_TIME, EVENT_ID])
-        .collect();
+    let names = written_columns(plan);
     let values = format!("({})", vec!["?"; names.len()].join(", "));
-    let mut sql = format!(
-        "INSERT INTO {quoted} AS old ({}) VALUES {} ON CONFLICT ({}) DO ",
+    format!(
+        "INSERT INTO {quoted} AS old ({}) VALUES {} {}",
         list(names.iter().copied()),
         vec![values.as_str(); rows].join(", "),
-        key(plan)
-    );
-    // With a primary key, `all` keeps the first of two different events of one key: which one
-    // stays must not depend on which one came first.
-    let comparison = match plan.keep {
-        Keep::All if plan.primary_key.is_empty() => {
-            sql.push_str("NOTHING");
-            return sql;
-        }
-        Keep::All | Keep::First => '<',
-        Keep::Latest => '>',
-    };
-    sql.push_str("UPDATE SET ");
-    let changed: Vec<String> = names
-        .iter()
-        .filter(|name| !plan.primary_key.iter().any(|key| key == *name))
-        .map(|name| format!("{0} = excluded.{0}", quote(name)))
-        .collect();
-    let _ = write!(
-        sql,
-        "{} WHERE (excluded.\"{EVENT_TIME}\", excluded.\"{EVENT_ID}\") {comparison} (old.\"{EVENT_TIME}\", old.\"{EVENT_ID}\")",
-        changed.join(", ")
-    );
-    sql
-}
-
-/// Names in SQL, with commas between them.
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.map(quote).collect::<Vec<_>>().join(", ")
+        on_conflict(plan)
+    )
 }
