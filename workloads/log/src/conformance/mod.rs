@@ -73,7 +73,9 @@ macro_rules! conformance_tests {
                 positions_that_are_not_named_stay,
                 tasks_and_stores_are_apart,
                 epochs_survive,
-                positions_are_told_without_a_claim
+                positions_are_told_without_a_claim,
+                a_task_of_a_stage_without_state_has_positions,
+                state_is_told_without_a_claim
             ],
             removing: [
                 a_removed_stream_is_gone_with_its_offsets_and_can_be_made_anew,

@@ -12,6 +12,7 @@ use super::read_all;
 use super::stream;
 use crate::Append;
 use crate::Entry;
+use crate::StageConfig;
 use crate::StateChange;
 use crate::TaskCommit;
 use crate::TaskName;
@@ -82,6 +83,7 @@ pub async fn random_operations_match_a_simple_model(factory: &dyn LogFactory) {
     for _ in 0..6 {
         let log = factory.open().await;
         log.ensure_streams(&[stream("a", 3), stream("b", 3)]).await.unwrap();
+        log.ensure_tasks(&[StageConfig { name: "s".to_owned(), partitions: 1 }]).await.unwrap();
         let (claim, snapshot) = log.claim_task(&task).await.unwrap();
         let state: BTreeMap<_, _> =
             snapshot.state.into_iter().map(|s| ((s.store, s.key), s.value)).collect();

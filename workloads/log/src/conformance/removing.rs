@@ -12,6 +12,7 @@ use crate::CommitTaskError;
 use crate::InputPosition;
 use crate::ReadError;
 use crate::ReadLimit;
+use crate::StageConfig;
 use crate::StateChange;
 use crate::TaskCommit;
 use crate::TaskName;
@@ -19,6 +20,10 @@ use crate::TaskSnapshot;
 
 fn task(stage: &str) -> TaskName {
     TaskName { stage: stage.to_owned(), partition: 2 }
+}
+
+fn stage(name: &str) -> StageConfig {
+    StageConfig { name: name.to_owned(), partitions: 3 }
 }
 
 fn commit(value: &'static str) -> TaskCommit {
@@ -62,6 +67,7 @@ pub async fn a_removed_stream_is_gone_with_its_offsets_and_can_be_made_anew(
 pub async fn a_removed_task_is_fenced_and_begins_anew(factory: &dyn LogFactory) {
     let log = factory.open().await;
     log.ensure_streams(&[stream("in", 3)]).await.unwrap();
+    log.ensure_tasks(&[stage("a")]).await.unwrap();
     let (claim, _) = log.claim_task(&task("a")).await.unwrap();
     log.commit_task(&claim, commit("v")).await.unwrap();
     log.remove(&[], &[task("a")]).await.unwrap();
@@ -91,6 +97,7 @@ pub async fn a_removal_leaves_other_streams_and_tasks_alone(factory: &dyn LogFac
         log.append(vec![append(other, 0, "k", 1)]).await.unwrap();
         log.commit_group_offset("a", &name(other), 0, 1).await.unwrap();
     }
+    log.ensure_tasks(&[stage("ab"), stage("a")]).await.unwrap();
     let (claim, _) = log.claim_task(&task("ab")).await.unwrap();
     log.commit_task(&claim, commit("v")).await.unwrap();
     log.remove(&[name("a")], &[task("a")]).await.unwrap();

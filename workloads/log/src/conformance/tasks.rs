@@ -1,6 +1,9 @@
 //! Rules for tasks: claims, commits, state and positions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use millrace_core::Partition;
 
 use super::LogFactory;
 use super::append;
@@ -12,6 +15,8 @@ use super::stream;
 use crate::AppendError;
 use crate::CommitTaskError;
 use crate::InputPosition;
+use crate::Log;
+use crate::StageConfig;
 use crate::StateChange;
 use crate::StateEntry;
 use crate::TaskCommit;
@@ -54,9 +59,20 @@ fn state(changes: Vec<StateChange>) -> TaskCommit {
     TaskCommit { state: changes, ..TaskCommit::default() }
 }
 
+/// A log with what tasks of these stages keep their state in.
+async fn open(factory: &dyn LogFactory, stages: &[(&str, Partition)]) -> Arc<dyn Log> {
+    let log = factory.open().await;
+    let stages: Vec<_> = stages
+        .iter()
+        .map(|(name, partitions)| StageConfig { name: (*name).to_owned(), partitions: *partitions })
+        .collect();
+    log.ensure_tasks(&stages).await.unwrap();
+    log
+}
+
 /// Outputs, state and positions of a commit are all there, also after reopening.
 pub async fn a_commit_is_made_as_a_whole_and_restored(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     log.ensure_streams(&[stream("in", 1), stream("out", 2)]).await.unwrap();
     let (claim, snapshot) = log.claim_task(&task("s")).await.unwrap();
     assert_eq!((snapshot.state.len(), snapshot.positions.len()), (0, 0));
@@ -79,7 +95,7 @@ pub async fn a_commit_is_made_as_a_whole_and_restored(factory: &dyn LogFactory) 
 
 /// Of several changes of a key the last counts, within a commit and between them.
 pub async fn the_last_value_of_a_state_wins_and_none_removes_it(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     let (claim, _) = log.claim_task(&task("s")).await.unwrap();
     let changes =
         vec![put("t", "a", "1"), put("t", "a", "2"), put("t", "b", "1"), remove("t", "b")];
@@ -93,7 +109,7 @@ pub async fn the_last_value_of_a_state_wins_and_none_removes_it(factory: &dyn Lo
 
 /// Whoever claimed last may commit; whoever claimed before is told that it may not.
 pub async fn a_later_claim_fences_the_earlier_one(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1), ("other", 1)]).await;
     let (first, _) = log.claim_task(&task("s")).await.unwrap();
     let (second, _) = log.claim_task(&task("s")).await.unwrap();
     let (other, _) = log.claim_task(&task("other")).await.unwrap();
@@ -106,7 +122,7 @@ pub async fn a_later_claim_fences_the_earlier_one(factory: &dyn LogFactory) {
 
 /// Nothing of a fenced commit is kept.
 pub async fn a_fenced_commit_leaves_no_trace(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     log.ensure_streams(&[stream("out", 1)]).await.unwrap();
     let (old, _) = log.claim_task(&task("s")).await.unwrap();
     log.claim_task(&task("s")).await.unwrap();
@@ -123,7 +139,7 @@ pub async fn a_fenced_commit_leaves_no_trace(factory: &dyn LogFactory) {
 
 /// Nothing of a commit with an unknown output stream is kept.
 pub async fn a_refused_commit_leaves_no_trace(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     log.ensure_streams(&[stream("out", 1)]).await.unwrap();
     let (claim, _) = log.claim_task(&task("s")).await.unwrap();
     let commit = TaskCommit {
@@ -143,7 +159,7 @@ pub async fn a_refused_commit_leaves_no_trace(factory: &dyn LogFactory) {
 
 /// A commit changes the positions that it names.
 pub async fn positions_that_are_not_named_stay(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     let (claim, _) = log.claim_task(&task("s")).await.unwrap();
     let commit = |positions| TaskCommit { positions, ..TaskCommit::default() };
     let both = vec![position("a", 1, "x"), position("b", 2, "y")];
@@ -155,7 +171,7 @@ pub async fn positions_that_are_not_named_stay(factory: &dyn LogFactory) {
 
 /// Tasks whose names begin alike, their partitions and their stores do not mix.
 pub async fn tasks_and_stores_are_apart(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 257), ("ss", 1)]).await;
     let names = [
         task("s"),
         task("ss"),
@@ -177,7 +193,7 @@ pub async fn tasks_and_stores_are_apart(factory: &dyn LogFactory) {
 
 /// A claim from before the log was reopened is fenced by one from after.
 pub async fn epochs_survive(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("s", 1)]).await;
     let (old, _) = log.claim_task(&task("s")).await.unwrap();
     log.close().await;
     drop(log);
@@ -190,7 +206,7 @@ pub async fn epochs_survive(factory: &dyn LogFactory) {
 
 /// Asking for positions does not fence.
 pub async fn positions_are_told_without_a_claim(factory: &dyn LogFactory) {
-    let log = factory.open().await;
+    let log = open(factory, &[("a", 1)]).await;
     log.ensure_streams(&[stream("in", 1)]).await.unwrap();
     assert_eq!(log.task_positions(&task("a")).await.unwrap(), []);
     let (claim, _) = log.claim_task(&task("a")).await.unwrap();
@@ -201,4 +217,54 @@ pub async fn positions_are_told_without_a_claim(factory: &dyn LogFactory) {
     log.commit_task(&claim, TaskCommit::default()).await.unwrap();
     log.close().await;
     assert_eq!(factory.open().await.task_positions(&task("a")).await.unwrap(), positions);
+}
+
+/// A task whose stage was never named keeps its positions, and is refused state.
+pub async fn a_task_of_a_stage_without_state_has_positions(factory: &dyn LogFactory) {
+    let log = factory.open().await;
+    log.ensure_streams(&[stream("in", 2), stream("out", 1)]).await.unwrap();
+    let second = TaskName { stage: "sink/s".to_owned(), partition: 1 };
+    let (claim, snapshot) = log.claim_task(&second).await.unwrap();
+    assert_eq!(snapshot.positions, []);
+    let at =
+        |partition, next, metadata| InputPosition { partition, ..position("in", next, metadata) };
+    let commit = |position| TaskCommit {
+        outputs: vec![append("out", 0, "x", 1)],
+        state: Vec::new(),
+        positions: vec![position],
+    };
+    log.commit_task(&claim, commit(at(1, 3, "a"))).await.unwrap();
+    log.commit_task(&claim, commit(at(1, 7, "b\0"))).await.unwrap();
+    let first = TaskName { partition: 0, ..second.clone() };
+    let (other, snapshot) = log.claim_task(&first).await.unwrap();
+    assert_eq!(snapshot.positions, [], "those of another task");
+    log.commit_task(&other, commit(at(0, 2, ""))).await.unwrap();
+    assert_eq!(log.task_state(&second).await.unwrap(), []);
+    log.close().await;
+    drop(log);
+
+    let log = factory.open().await;
+    assert_eq!(log.task_positions(&first).await.unwrap(), [at(0, 2, "")]);
+    let (_, snapshot) = log.claim_task(&second).await.unwrap();
+    assert_eq!(snapshot.positions, [at(1, 7, "b\0")]);
+    assert_eq!(entries(&*log, "out", 0).await.len(), 3);
+}
+
+/// What a task has is told without a claim, and again after it has changed.
+pub async fn state_is_told_without_a_claim(factory: &dyn LogFactory) {
+    let log = open(factory, &[("s", 1)]).await;
+    assert_eq!(log.task_state(&task("s")).await.unwrap(), []);
+    assert_eq!(log.task_state(&task("nobody")).await.unwrap(), []);
+    let (claim, _) = log.claim_task(&task("s")).await.unwrap();
+    for value in ["1", "2"] {
+        let changes = vec![put("t", "b", value), put("t", "a", value), put("t", value, "")];
+        log.commit_task(&claim, state(changes)).await.unwrap();
+        let found = log.task_state(&task("s")).await.unwrap();
+        assert_eq!(found.len(), if value == "1" { 3 } else { 4 });
+        assert_eq!(found[found.len() - 2..], [entry("t", "a", value), entry("t", "b", value)]);
+    }
+    log.commit_task(&claim, state(vec![remove("t", "1"), remove("t", "a")])).await.unwrap();
+    let expected = [entry("t", "2", ""), entry("t", "b", "2")];
+    assert_eq!(log.task_state(&task("s")).await.unwrap(), expected);
+    assert_eq!(log.task_state(&task("s")).await.unwrap(), expected);
 }
