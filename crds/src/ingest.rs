@@ -1,6 +1,7 @@
 //! `ingest`: where events enter.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -9,16 +10,17 @@ use crate::broker::Qos;
 use crate::broker::default_qos;
 use crate::http::HttpIngestSpec;
 use crate::http::WebSocketIngestSpec;
+use crate::text::KafkaTopic;
 use crate::text::Name;
 use crate::text::TopicFilter;
 use crate::text::Vrl;
 
-/// One way in: exactly one of `http`, `websocket` and `mqtt`.
+/// One way in: exactly one of `http`, `websocket`, `mqtt` and `kafka`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.http), has(self.websocket), has(self.mqtt)].filter(x, x).size() == 1",
-    "write exactly one of http, websocket and mqtt"
+    "[has(self.http), has(self.websocket), has(self.mqtt), has(self.kafka)].filter(x, x).size() == 1",
+    "write exactly one of http, websocket, mqtt and kafka"
 ))]
 pub struct IngestSpec {
     /// Name of this way in, unique among them. 1 to 63 letters, digits and `-`.
@@ -32,17 +34,21 @@ pub struct IngestSpec {
     /// Messages over MQTT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mqtt: Option<IngestMqtt>,
+    /// Records of a topic that others write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaIngestSpec>,
     /// Program that makes the event from what came in: `.` is the body. Beside it are known
     /// `%user` and `%ingestTime`; over MQTT `%topic` and `%clientId`; over HTTP and WebSocket
     /// `%method`, `%path`, `%query` and `%headers` (objects of texts, header names in lower case)
-    /// and `%id` (the id that the event will have). Default: the body is the event. `abort` drops
-    /// it, counted.
+    /// and `%id` (the id that the event will have); from Kafka, without `%user`, `%topic`, `%key`
+    /// (a text, or null where there is none or it is no UTF-8) and `%headers` (an object of those
+    /// that are texts). Default: the body is the event. `abort` drops it, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Vrl>,
     /// The stream that takes the events.
     pub to: Name,
     /// Largest body in bytes, 1 to 16777216. Default 1048576. A larger one is refused (HTTP:
-    /// 413), and over MQTT becomes a dead letter. It counts after decompression.
+    /// 413), and over MQTT and from Kafka becomes a dead letter. It counts after decompression.
     #[serde(default = "default_max_body_bytes")]
     #[schemars(range(min = 1, max = 16_777_216))]
     pub max_body_bytes: i32,
@@ -93,6 +99,31 @@ pub struct ConnectSpec {
     #[serde(default = "default_qos")]
     #[schemars(range(min = 0, max = 2))]
     pub qos: Qos,
+}
+
+/// Records of a topic in the pipeline's Kafka that others write. It is read and never altered:
+/// neither made nor configured nor written. Each record becomes an event or a dead letter exactly
+/// once; one without a value is dropped, counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaIngestSpec {
+    /// The topic's whole name: the pipeline's prefix is not put in front.
+    pub topic: KafkaTopic,
+    /// Where to begin in partitions that were never read: `earliest` (default; the oldest record
+    /// that is kept) or `latest` (what is written from then on).
+    #[serde(default)]
+    pub from: KafkaStartSpec,
+}
+
+/// Where to begin in a topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KafkaStartSpec {
+    /// At the oldest record that is kept.
+    #[default]
+    Earliest,
+    /// Behind the newest record.
+    Latest,
 }
 
 const fn default_max_body_bytes() -> i32 {

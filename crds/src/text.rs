@@ -137,6 +137,11 @@ text! {
 }
 
 text! {
+    /// Name of a topic in Kafka.
+    KafkaTopic, Some("^[A-Za-z0-9._-]+$"), 1, 249
+}
+
+text! {
     /// Name of a field.
     FieldName, Some(r"^[\p{L}_][\p{L}\p{N}_@-]*$"), 1, 128
 }
@@ -182,7 +187,7 @@ text! {
 }
 
 /// What to write where a text does not match a pattern.
-const FORMS: [(Option<&str>, &str); 19] = [
+const FORMS: [(Option<&str>, &str); 20] = [
     (Name::PATTERN, "1 to 63 letters, digits and `-`, a letter first"),
     (Path::PATTERN, "a path with a dot before each field, such as `.location.lat` or `.wheels[0]`"),
     (Duration::PATTERN, "a number and a unit (ms, s, m, h, d), such as `500ms` or `1m30s`"),
@@ -193,6 +198,7 @@ const FORMS: [(Option<&str>, &str); 19] = [
     (HeaderName::PATTERN, "letters, digits, `_`, `.` and `-`"),
     (FilePath::PATTERN, "a path on one line"),
     (BrokerUrl::PATTERN, "`mqtt://host:1883`, or `mqtts://host:8883` for TLS"),
+    (KafkaTopic::PATTERN, "the topic's whole name: letters, digits, `.`, `_` and `-`"),
     (FieldName::PATTERN, "letters, digits, `_`, `@` and `-`, a letter or `_` first"),
     (HttpPath::PATTERN, "a path such as `/telemetry/cpu` or `/devices/{id}`"),
     (ParameterName::PATTERN, "letters, digits and `_`, a letter or `_` first"),

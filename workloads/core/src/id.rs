@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::record::Offset;
+use crate::record::Partition;
+
 /// Identity of an event: 128 bits in the form of a UUID.
 ///
 /// Ids from content are UUIDs of version 8 over a BLAKE3 hash; ids made at ingest are UUIDs of
@@ -27,6 +30,15 @@ impl EventId {
     #[must_use]
     pub fn of_content(stream: &str, key: &[u8], value: &[u8]) -> Self {
         Self::hash(b"content", &[stream.as_bytes(), key, value])
+    }
+
+    /// The id of a record of a topic that others write: its place, which never changes.
+    #[must_use]
+    pub fn of_external(topic: &str, partition: Partition, offset: Offset) -> Self {
+        Self::hash(
+            b"external",
+            &[topic.as_bytes(), &partition.to_be_bytes(), &offset.to_be_bytes()],
+        )
     }
 
     /// The id of a processor's output. It names no offset: those differ between runs.
@@ -124,6 +136,14 @@ mod tests {
         let id = EventId::of_content("coordinates", b"race", br#"{"carIndex":1}"#);
         assert_eq!(id, EventId::of_content("coordinates", b"race", br#"{"carIndex":1}"#));
         assert_eq!(id.as_uuid().get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_record_of_a_topic_is_known_by_its_place_alone() {
+        let id = EventId::of_external("plant.meters.v1", 3, 41);
+        assert_eq!(id.to_string(), "743fda0b-d538-8a52-8918-c1d2600366d5");
+        assert_ne!(id, EventId::of_external("plant.meters.v1", 41, 3));
+        assert_ne!(id, EventId::of_external("plant.meters.v2", 3, 41));
     }
 
     #[test]

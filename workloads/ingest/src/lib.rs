@@ -1,4 +1,5 @@
-//! Where events enter: from an MQTT message or a recorded line to a durable record.
+//! Where events enter: from an MQTT message, a record of a topic or a recorded line to a durable
+//! record.
 //!
 //! The [`Acceptor`] turns what came in into records or dead letters and appends them; the rest
 //! of the crate brings it messages. [`IdleWatcher`] records the silence of ingested streams.
@@ -7,6 +8,7 @@
 mod acceptor;
 pub mod http;
 mod idle;
+mod kafka;
 pub mod mqtt;
 mod recorded;
 mod topics;
@@ -20,6 +22,8 @@ pub use acceptor::ReplayError;
 pub use acceptor::Route;
 pub use idle::IdleWatcher;
 pub use idle::RECONNECT_GRACE;
+pub use kafka::KafkaIntake;
+pub use kafka::StartKafkaError;
 pub use recorded::FeedError;
 pub use recorded::FeedProgress;
 pub use recorded::feed_file;

@@ -91,6 +91,45 @@ pub enum EnsureStreamsError {
     },
 }
 
+/// A topic of others that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachExternalError {
+    /// The log is in a folder of its own.
+    #[error(
+        "the topic `{topic}` is in a Kafka cluster, and this pipeline has none: say by `--connections` where it is"
+    )]
+    NoKafka {
+        /// The topic.
+        topic: String,
+    },
+    /// The cluster has no such topic, or does not show it.
+    #[error(
+        "the cluster has no topic `{topic}`, or this user may not describe it: whoever writes it has to make it"
+    )]
+    NotFound {
+        /// The topic.
+        topic: String,
+    },
+    /// The topic belongs to this pipeline.
+    #[error(
+        "the topic `{topic}` begins with `{prefix}`, as this pipeline's own do: set another `prefix` in its connection file"
+    )]
+    Own {
+        /// The topic.
+        topic: String,
+        /// What names of this pipeline's topics begin with.
+        prefix: String,
+    },
+    /// The cluster cannot be reached at present.
+    #[error("cannot look at the topic `{topic}`: {reason}")]
+    Unavailable {
+        /// The topic.
+        topic: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
 /// An append that was not made.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {

@@ -40,6 +40,24 @@ pub trait Log: Send + Sync + 'static {
     /// When an existing stream has another number of partitions, or the log cannot be written.
     async fn ensure_streams(&self, streams: &[StreamConfig]) -> Result<(), EnsureStreamsError>;
 
+    /// Makes a topic that others write readable as a stream of this name, and returns how many
+    /// partitions it has. It is read alone: never made, configured, written or removed. Called
+    /// again, it finds partitions that the topic got since.
+    ///
+    /// Its records are those of the topic as they are: key, value and headers, with the topic's
+    /// timestamp as both times and an id made of the place.
+    ///
+    /// # Errors
+    /// When this log has no topics of others, there is no such topic, it is one of this pipeline's
+    /// own, or the log cannot be reached.
+    async fn attach_external(
+        &self,
+        _name: &StreamName,
+        topic: &str,
+    ) -> Result<Partition, AttachExternalError> {
+        Err(AttachExternalError::NoKafka { topic: topic.to_owned() })
+    }
+
     /// Appends entries, in the order given within a partition, all or none; returns the offset of
     /// each. Waiting callers share one fsync.
     ///

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::Append;
 use crate::AppendError;
+use crate::AttachExternalError;
 use crate::ClaimTaskError;
 use crate::CommitTaskError;
 use crate::EnsureStreamsError;
@@ -117,6 +118,14 @@ impl Log for LogView {
             .map(|stream| StreamConfig { name: names.stream(&stream.name), ..stream.clone() })
             .collect();
         self.log.ensure_streams(&streams).await
+    }
+
+    async fn attach_external(
+        &self,
+        name: &StreamName,
+        topic: &str,
+    ) -> Result<Partition, AttachExternalError> {
+        self.log.attach_external(name, topic).await
     }
 
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {

@@ -40,6 +40,7 @@ impl fmt::Display for Plan {
                 IngestSource::MqttConnect(connect) => {
                     format!("{} at {}", connect.topics.join(", "), connect.broker.url)
                 }
+                IngestSource::Kafka(kafka) => format!("Kafka topic {}", kafka.topic),
             };
             writeln!(f, "  {}: {how} → {}", ingest.name, ingest.to)?;
         }
@@ -214,8 +215,9 @@ impl Plan {
                     _ => None,
                 },
                 "topics": match &ingest.source {
-                    IngestSource::MqttListen(listen) => Some(&listen.topics),
-                    IngestSource::MqttConnect(connect) => Some(&connect.topics),
+                    IngestSource::MqttListen(listen) => Some(listen.topics.as_slice()),
+                    IngestSource::MqttConnect(connect) => Some(connect.topics.as_slice()),
+                    IngestSource::Kafka(kafka) => Some(std::slice::from_ref(&kafka.topic)),
                     _ => None,
                 },
             })).collect::<Vec<_>>(),

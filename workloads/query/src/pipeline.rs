@@ -37,6 +37,7 @@ pub(crate) async fn pipeline(State(state): State<SharedState>) -> Json<Value> {
                 }
                 IngestSource::MqttListen(listen) => ("mqtt", listen.topics.clone()),
                 IngestSource::MqttConnect(connect) => ("mqtt", connect.topics.clone()),
+                IngestSource::Kafka(kafka) => ("kafka", vec![kafka.topic.clone()]),
             };
             json!({"name": ingest.name, "to": ingest.to, "protocol": protocol, "topics": addresses})
         }).collect::<Vec<_>>(),

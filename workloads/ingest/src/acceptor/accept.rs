@@ -63,7 +63,8 @@ pub enum Accepted {
         /// Offset within the partition.
         offset: Offset,
     },
-    /// The mapping said `abort`: nothing is stored, and nothing is wrong.
+    /// The mapping said `abort`, or a record of a topic has no value: nothing is stored, and nothing
+    /// is wrong.
     Dropped,
 }
 
@@ -100,6 +101,8 @@ pub(crate) struct Prepared<'a> {
 pub(super) enum Outcome {
     Stored(EventId),
     Dropped,
+    /// A record without a value: it says that something is gone, and is no event.
+    Emptied,
     Invalid(RefusalKind, String),
 }
 
@@ -232,6 +235,11 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// The entry, for who appends it himself.
+    pub(crate) const fn take_entry(&mut self) -> Option<Append> {
+        self.entry.take()
+    }
+
     /// What leaves nothing in the log.
     pub(super) const fn without_entry(route: &'a Route, outcome: Outcome) -> Self {
         Self { entry: None, outcome, is_letter: false, metrics: &route.metrics }
@@ -260,6 +268,10 @@ impl<'a> Prepared<'a> {
             }
             Outcome::Dropped => {
                 self.metrics.dropped.inc();
+                Ok(Accepted::Dropped)
+            }
+            Outcome::Emptied => {
+                self.metrics.emptied();
                 Ok(Accepted::Dropped)
             }
             Outcome::Invalid(kind, reason) => {

@@ -28,6 +28,7 @@ struct ResultLabels {
 pub(crate) struct Metrics {
     mqtt: Received,
     http: Received,
+    kafka: Received,
     pub(crate) append_seconds: Histogram,
     letters: DeadLetterCounts,
 }
@@ -46,6 +47,8 @@ pub(crate) enum Protocol {
     Mqtt,
     /// HTTP and WebSocket.
     Http,
+    /// Topics of Kafka.
+    Kafka,
 }
 
 impl Protocol {
@@ -53,6 +56,7 @@ impl Protocol {
         match source {
             IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => Self::Mqtt,
             IngestSource::Http(_) | IngestSource::WebSocket(_) => Self::Http,
+            IngestSource::Kafka(_) => Self::Kafka,
         }
     }
 }
@@ -75,6 +79,7 @@ impl Metrics {
         let metrics = Self {
             mqtt: Received::default(),
             http: Received::default(),
+            kafka: Received::default(),
             letters: observer.dead_letters().clone(),
             // 0.1 ms to 1.6 s: an fsync takes about 0.4 ms, a stalled disk seconds.
             append_seconds: Histogram::new([
@@ -102,6 +107,16 @@ impl Metrics {
             metrics.http.bytes.clone(),
         );
         observer.register(
+            "kafka_records_received",
+            "Records of topics that others write, by way in and by what became of them",
+            metrics.kafka.events.clone(),
+        );
+        observer.register(
+            "kafka_received_bytes",
+            "Bytes of values of such records by way in",
+            metrics.kafka.bytes.clone(),
+        );
+        observer.register(
             "ingest_append_seconds",
             "Time until an accepted message was durable",
             metrics.append_seconds.clone(),
@@ -113,6 +128,7 @@ impl Metrics {
         let received = match protocol {
             Protocol::Mqtt => &self.mqtt,
             Protocol::Http => &self.http,
+            Protocol::Kafka => &self.kafka,
         };
         let result = |result| {
             let labels = ResultLabels { route: name.to_owned(), result };
@@ -133,7 +149,21 @@ impl Metrics {
 impl RouteMetrics {
     /// Counts a message that became a dead letter.
     pub(crate) fn refused(&self, kind: RefusalKind) {
-        let labels = ResultLabels { route: self.labels.as_ref().to_owned(), result: kind.label() };
-        self.received.get_or_create(&labels).inc();
+        self.count(kind.label(), 1);
+    }
+
+    /// Counts a record that had no value.
+    pub(crate) fn emptied(&self) {
+        self.count("empty", 1);
+    }
+
+    /// Counts offsets of a topic whose records were removed before they were read.
+    pub(crate) fn removed(&self, offsets: u64) {
+        self.count("removed", offsets);
+    }
+
+    fn count(&self, result: &'static str, times: u64) {
+        let labels = ResultLabels { route: self.labels.as_ref().to_owned(), result };
+        self.received.get_or_create(&labels).inc_by(times);
     }
 }

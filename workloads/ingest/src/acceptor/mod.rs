@@ -1,7 +1,7 @@
 //! From an incoming message to a durable record, or to a dead letter with the reason.
 //!
 //! `route` decides what a message becomes and `event` what an event of a `request` does (pure, no
-//! I/O); `accept` appends it; `replay` feeds dead letters and recorded requests in again; `metrics`
+//! I/O), `topic` what a record of another's topic does; `accept` appends it; `replay` feeds dead letters and recorded requests in again; `metrics`
 //! counts.
 
 mod accept;
@@ -13,6 +13,7 @@ mod refusal;
 mod replay;
 mod request;
 mod route;
+mod topic;
 
 pub use accept::Accepted;
 pub use accept::Acceptor;
@@ -41,3 +42,4 @@ pub(crate) use request::RequestHead;
 pub(crate) use request::fields_value;
 pub use route::Incoming;
 pub use route::Route;
+pub(crate) use topic::TopicRecord;

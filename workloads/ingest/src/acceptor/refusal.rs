@@ -80,6 +80,8 @@ pub(crate) enum Refusal {
     NoRoute(String),
     #[error("{0}")]
     Request(String),
+    #[error("cannot be stored: {0}. Its bytes are only where it came from")]
+    Unstorable(String),
     #[error("the body is not UTF-8 at line {line} column {column}")]
     NotUtf8 { line: usize, column: usize },
     #[error("the body is not JSON: {what} at line {line} column {column}")]
@@ -117,7 +119,9 @@ impl Refusal {
 
     pub(crate) const fn kind(&self) -> RefusalKind {
         match self {
-            Self::TooLarge { .. } | Self::MappedTooLarge { .. } => RefusalKind::TooLarge,
+            Self::TooLarge { .. } | Self::MappedTooLarge { .. } | Self::Unstorable(_) => {
+                RefusalKind::TooLarge
+            }
             Self::NotJson(_)
             | Self::NotUtf8 { .. }
             | Self::Malformed { .. }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use millrace_core::DeadLetter;
+use millrace_core::Headers;
 
 use crate::acceptor::accept::Accepted;
 use crate::acceptor::accept::Acceptor;
@@ -18,6 +19,7 @@ use crate::acceptor::refusal::RefusalKind;
 use crate::acceptor::request::RequestHead;
 use crate::acceptor::route::Incoming;
 use crate::acceptor::route::Route;
+use crate::acceptor::topic::TopicRecord;
 use crate::http::form;
 
 /// A dead letter that could not be fed in again.
@@ -30,7 +32,7 @@ pub enum ReplayError {
     #[error("the pipeline has no way in `{0}` any more")]
     UnknownRoute(String),
     /// What it keeps of its request cannot be read.
-    #[error("the request of the dead letter cannot be made again: {0}")]
+    #[error("what the dead letter was cannot be made again: {0}")]
     Context(String),
     /// It was refused again, or the log does not accept.
     #[error(transparent)]
@@ -59,6 +61,9 @@ impl Acceptor {
             .strip_prefix("ingest/")
             .ok_or_else(|| ReplayError::Stage(letter.stage.clone()))?;
         let route = self.route(name).ok_or_else(|| ReplayError::UnknownRoute(name.to_owned()))?;
+        if route.reads_topic() {
+            return Ok(self.store(Self::prepare_again(route, letter, now)?).await?);
+        }
         if !route.takes_requests() {
             return Ok(self.accept_on(route, &incoming).await?);
         }
@@ -68,6 +73,35 @@ impl Acceptor {
             .await
             .map_err(ReplayError::Context)?;
         Ok(self.store(prepared).await?)
+    }
+}
+
+impl Acceptor {
+    /// What a record of a topic becomes by now. Its headers were not kept.
+    fn prepare_again<'a>(
+        route: &'a Route,
+        letter: &DeadLetter,
+        now: i64,
+    ) -> Result<Prepared<'a>, ReplayError> {
+        let source = letter.source.as_ref();
+        let source = source
+            .ok_or_else(|| ReplayError::Context("its place in the topic is not known".into()))?;
+        if letter.original.is_empty() {
+            return Err(ReplayError::Context(format!(
+                "its bytes are only in the topic `{}`, partition {}, offset {}",
+                source.stream, source.partition, source.offset
+            )));
+        }
+        let record = TopicRecord {
+            topic: &source.stream,
+            partition: source.partition,
+            offset: source.offset,
+            key: letter.key.clone(),
+            headers: &Headers::default(),
+            body: letter.original.clone(),
+            timestamp: now,
+        };
+        Ok(Self::prepare_record(route, &record))
     }
 }
 

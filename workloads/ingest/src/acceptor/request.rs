@@ -112,7 +112,9 @@ impl RequestRules {
             IngestSource::WebSocket(websocket) => {
                 ("GET", &websocket.path, &websocket.headers, websocket.identity, false, None)
             }
-            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => return None,
+            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => {
+                return None;
+            }
         };
         let answer = respond.into_iter().flat_map(|respond| {
             respond.body.iter().chain(respond.headers.iter().map(|(_, program)| program))

@@ -18,6 +18,7 @@ use millrace_plan::model::IngestedStream;
 use millrace_plan::program::Evaluation;
 use millrace_plan::program::Program;
 use millrace_plan::program::context_of_message;
+use millrace_plan::program::context_of_topic;
 
 use crate::acceptor::check::Checked;
 use crate::acceptor::event::InPlace;
@@ -54,7 +55,18 @@ pub struct Route {
     pub(crate) map: Option<Program>,
     max_body_bytes: usize,
     pub(super) rules: Option<RequestRules>,
+    reads_topic: bool,
     pub(crate) metrics: RouteMetrics,
+}
+
+/// What is known of a message beside its body, for its record and its mapping.
+pub(super) struct Source<C> {
+    /// The id of an event that declares none; none: that of its content.
+    pub(super) known: Option<EventId>,
+    /// Headers of its record.
+    pub(super) carried: Headers,
+    /// The context of the mapping.
+    pub(super) context: C,
 }
 
 /// What a message became.
@@ -87,6 +99,7 @@ impl Route {
             map: plan.map.clone(),
             max_body_bytes: plan.max_body_bytes,
             rules: RequestRules::of(plan),
+            reads_topic: matches!(plan.source, IngestSource::Kafka(_)),
             metrics,
         }
     }
@@ -121,38 +134,53 @@ impl Route {
         self.filters.iter().any(|filter| topics::matches(filter, topic))
     }
 
-    /// Decides what a message becomes.
+    /// Whether it reads a topic that others write.
+    pub(crate) const fn reads_topic(&self) -> bool {
+        self.reads_topic
+    }
+
+    /// Decides what a message becomes. One that stands for a record of a topic has neither key nor
+    /// headers.
     pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decision, Refusal> {
-        self.check_size(incoming.body.len())?;
-        let in_place = InPlace { route: self, arrival: incoming.arrival };
+        let context = || {
+            if self.reads_topic {
+                let headers = Headers::default();
+                return context_of_topic(incoming.topic, &[], &headers, incoming.arrival);
+            }
+            context_of_message(incoming.topic, incoming.client_id, incoming.user, incoming.arrival)
+        };
+        let source = Source { known: None, carried: Headers::default(), context };
+        self.decide_on(&incoming.body, incoming.arrival, source)
+    }
+
+    /// Decides what a body becomes that arrived at a time.
+    pub(super) fn decide_on(
+        &self,
+        body: &Bytes,
+        arrival: i64,
+        source: Source<impl FnOnce() -> Value>,
+    ) -> Result<Decision, Refusal> {
+        self.check_size(body.len())?;
+        let Source { known, carried, context } = source;
+        let in_place = InPlace { route: self, arrival };
         if self.map.is_none()
-            && let Ok(text) = str::from_utf8(&incoming.body)
+            && let Ok(text) = str::from_utf8(body)
             && let Some(checked) = in_place.check(text)
         {
-            let (value, headers) = (incoming.body.clone(), Headers::default());
-            let (partition, record) = self.record(checked, value, None, headers, incoming.arrival);
+            let (partition, record) = self.record(checked, body.clone(), known, carried, arrival);
             return Ok(Decision::Event(partition, record));
         }
-        let body = serde_json::from_slice(&incoming.body).map_err(Refusal::NotJson)?;
+        let read = serde_json::from_slice(body).map_err(Refusal::NotJson)?;
         let (event, value) = match &self.map {
-            None => (body, incoming.body.clone()),
-            Some(map) => {
-                let context = context_of_message(
-                    incoming.topic,
-                    incoming.client_id,
-                    incoming.user,
-                    incoming.arrival,
-                );
-                match run(map, body, context)? {
-                    Some(mapped) => mapped,
-                    None => return Ok(Decision::Dropped),
-                }
-            }
+            None => (read, body.clone()),
+            Some(map) => match run(map, read, context())? {
+                Some(mapped) => mapped,
+                None => return Ok(Decision::Dropped),
+            },
         };
         // One reason is enough for a dead letter: the first.
-        let checked = self.check(&event, incoming.arrival).map_err(|mut all| all.swap_remove(0))?;
-        let (partition, record) =
-            self.record(checked, value, None, Headers::default(), incoming.arrival);
+        let checked = self.check(&event, arrival).map_err(|mut all| all.swap_remove(0))?;
+        let (partition, record) = self.record(checked, value, known, carried, arrival);
         Ok(Decision::Event(partition, record))
     }
 

@@ -108,7 +108,9 @@ pub fn routes(
                 });
                 (&websocket.path, method, service)
             }
-            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => continue,
+            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => {
+                continue;
+            }
         };
         for path in router_paths(path) {
             // The planner refuses two ways at one address; a second one never gets here.

@@ -30,7 +30,14 @@ use tokio::sync::watch;
 pub struct MemoryLog {
     partitions: Mutex<BTreeMap<(StreamName, Partition), Kept>>,
     groups: Mutex<BTreeMap<(String, StreamName, Partition), Offset>>,
+    tasks: Mutex<BTreeMap<TaskName, (i64, Vec<InputPosition>)>>,
     refusals: AtomicUsize,
+    /// The next so many commits fail.
+    pub refused_commits: AtomicUsize,
+    /// The next so many commits are made, and their callers not told.
+    pub lost_answers: AtomicUsize,
+    /// Largest value that a commit takes, in bytes.
+    pub largest: AtomicUsize,
     pub attempts: AtomicUsize,
     pub group_commits: AtomicUsize,
 }
@@ -50,10 +57,24 @@ impl MemoryLog {
         Arc::new(Self {
             partitions: Mutex::new(partitions),
             groups: Mutex::default(),
+            tasks: Mutex::default(),
             refusals: AtomicUsize::new(0),
+            refused_commits: AtomicUsize::new(0),
+            lost_answers: AtomicUsize::new(0),
+            largest: AtomicUsize::new(usize::MAX),
             attempts: AtomicUsize::new(0),
             group_commits: AtomicUsize::new(0),
         })
+    }
+
+    /// Has a task's position be this one.
+    pub fn set_position(&self, task: TaskName, position: InputPosition) {
+        self.tasks.lock().insert(task, (0, vec![position]));
+    }
+
+    /// Where a task has come to in its only input.
+    pub fn position(&self, task: &TaskName) -> Option<Offset> {
+        self.tasks.lock().get(task).and_then(|(_, positions)| Some(positions.first()?.next))
     }
 
     /// The next so many appends fail.
@@ -90,6 +111,24 @@ impl MemoryLog {
         self.records("dead-letters", 0).into_iter().map(DeadLetter::from_record).collect()
     }
 
+    /// Stores entries, whatever the log refuses.
+    pub fn insert(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
+        let mut partitions = self.partitions.lock();
+        let mut offsets = Vec::new();
+        for append in entries {
+            let id = (append.stream.clone(), append.partition);
+            let kept = partitions.get_mut(&id).ok_or(AppendError::UnknownStream {
+                stream: append.stream,
+                partition: append.partition,
+            })?;
+            let offset = Offset::try_from(kept.entries.len()).unwrap();
+            kept.entries.push(append.entry);
+            kept.end.send_replace(offset + 1);
+            offsets.push(offset);
+        }
+        Ok(offsets)
+    }
+
     /// Waits until a partition has so many entries.
     pub async fn reached(&self, stream: &str, partition: Partition, entries: usize) {
         let mut end = self.follow(&stream.parse().unwrap(), partition).unwrap();
@@ -107,26 +146,24 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn attach_external(
+        &self,
+        name: &StreamName,
+        topic: &str,
+    ) -> Result<Partition, AttachExternalError> {
+        match self.partitions.lock().keys().filter(|(stream, _)| stream == name).count() {
+            0 => Err(AttachExternalError::NotFound { topic: topic.to_owned() }),
+            partitions => Ok(Partition::try_from(partitions).unwrap()),
+        }
+    }
+
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let less = |n: usize| n.checked_sub(1);
         if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             return Err(AppendError::Unavailable("the disk is full".into()));
         }
-        let mut partitions = self.partitions.lock();
-        let mut offsets = Vec::new();
-        for append in entries {
-            let id = (append.stream.clone(), append.partition);
-            let kept = partitions.get_mut(&id).ok_or(AppendError::UnknownStream {
-                stream: append.stream,
-                partition: append.partition,
-            })?;
-            let offset = Offset::try_from(kept.entries.len()).unwrap();
-            kept.entries.push(append.entry);
-            kept.end.send_replace(offset + 1);
-            offsets.push(offset);
-        }
-        Ok(offsets)
+        self.insert(entries)
     }
 
     async fn read(
@@ -207,23 +244,57 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    async fn join_group(&self, _: &str, _: &[StreamName]) -> Result<GroupMember, JoinGroupError> {
-        Ok(GroupMember::alone(1))
+    async fn join_group(
+        &self,
+        _: &str,
+        streams: &[StreamName],
+    ) -> Result<GroupMember, JoinGroupError> {
+        let partitions = self.partitions.lock();
+        let count = partitions.keys().filter(|(stream, _)| *stream == streams[0]).count();
+        Ok(GroupMember::alone(Partition::try_from(count.max(1)).unwrap()))
     }
 
     async fn claim_task(
         &self,
         task: &TaskName,
     ) -> Result<(TaskClaim, TaskSnapshot), ClaimTaskError> {
-        Ok((TaskClaim { task: task.clone(), epoch: 0 }, TaskSnapshot::default()))
+        let mut tasks = self.tasks.lock();
+        let (epoch, positions) = tasks.entry(task.clone()).or_default();
+        *epoch += 1;
+        let snapshot = TaskSnapshot { state: Vec::new(), positions: positions.clone() };
+        Ok((TaskClaim { task: task.clone(), epoch: *epoch }, snapshot))
     }
 
     async fn commit_task(
         &self,
-        _: &TaskClaim,
-        _: TaskCommit,
+        claim: &TaskClaim,
+        commit: TaskCommit,
     ) -> Result<Vec<Offset>, CommitTaskError> {
-        Err(CommitTaskError::Append(AppendError::Closed))
+        let limit = self.largest.load(Ordering::SeqCst);
+        let sizes = commit.outputs.iter().map(|append| match &append.entry {
+            Entry::Record(record) => record.value.len(),
+            Entry::Mark(_) => 0,
+        });
+        if let Some(bytes) = sizes.max().filter(|bytes| *bytes > limit) {
+            return Err(AppendError::TooLarge { what: "an entry", bytes, limit }.into());
+        }
+        {
+            let epoch = self.tasks.lock()[&claim.task].0;
+            if claim.epoch < epoch {
+                return Err(CommitTaskError::Fenced { task: claim.task.to_string() });
+            }
+        }
+        let less = |n: usize| n.checked_sub(1);
+        let refused = &self.refused_commits;
+        if refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(AppendError::Unavailable("the disk is full".into()).into());
+        }
+        let offsets = self.insert(commit.outputs)?;
+        self.tasks.lock().get_mut(&claim.task).unwrap().1 = commit.positions;
+        if self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            return Err(AppendError::Unavailable("no answer came".into()).into());
+        }
+        Ok(offsets)
     }
 
     async fn task_state(&self, _: &TaskName) -> Result<Vec<StateEntry>, ReadError> {

@@ -66,6 +66,7 @@ fn describe(plan: &Plan) -> Value {
                     format!("our MQTT endpoint, {}", listen.topics.join(", ")),
                 IngestSource::MqttConnect(connect) =>
                     format!("{}, {}", connect.broker.url, connect.topics.join(", ")),
+                IngestSource::Kafka(kafka) => format!("Kafka, {}", kafka.topic),
             },
         })).collect::<Vec<_>>(),
         "stages": plan.stages.iter().map(stage).collect::<Vec<_>>(),

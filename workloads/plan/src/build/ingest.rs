@@ -1,7 +1,11 @@
 //! Ways in: topics, programs and brokers.
 
+use std::str::FromStr as _;
+
 use millrace_api as api;
 use millrace_api::TelemetryPipelineSpec;
+use millrace_core::StreamName;
+use millrace_core::names::MAX_NAME_LENGTH;
 
 use super::checks::Checks;
 use super::checks::stream_name;
@@ -9,11 +13,16 @@ use super::http;
 use super::topics;
 use crate::model::IngestPlan;
 use crate::model::IngestSource;
+use crate::model::KafkaIngest;
+use crate::model::KafkaStart;
 use crate::model::MqttBroker;
 use crate::model::MqttConnect;
 use crate::model::MqttListen;
 use crate::program::Place;
 use crate::program::RequestShape;
+
+/// What stands before the name of a way in where the log names the topic that it reads.
+const SOURCE_PREFIX: &str = "ingest.";
 
 /// The ways in.
 pub(super) fn ingest(
@@ -44,6 +53,7 @@ pub(super) fn ingest(
             Some(IngestSource::WebSocket(way)) => {
                 (Place::Http, http::shape(&way.path, &way.headers))
             }
+            Some(IngestSource::Kafka(_)) => (Place::Kafka, RequestShape::default()),
             _ => (Place::Ingest, RequestShape::default()),
         };
         check_identity(&at, ingest, spec, checks);
@@ -91,17 +101,20 @@ fn source(
     ingest: &api::IngestSpec,
     checks: &mut Checks,
 ) -> Option<IngestSource> {
-    let mqtt = match (&ingest.http, &ingest.websocket, &ingest.mqtt) {
-        (Some(spec), None, None) => {
+    let mqtt = match (&ingest.http, &ingest.websocket, &ingest.mqtt, &ingest.kafka) {
+        (Some(spec), None, None, None) => {
             return Some(IngestSource::Http(http::http(&format!("{at}.http"), spec, checks)));
         }
-        (None, Some(spec), None) => {
+        (None, Some(spec), None, None) => {
             let at = format!("{at}.websocket");
             return Some(IngestSource::WebSocket(http::websocket(&at, spec, checks)));
         }
-        (None, None, Some(mqtt)) => mqtt,
+        (None, None, Some(mqtt), None) => mqtt,
+        (None, None, None, Some(spec)) => {
+            return kafka(at, &ingest.name, spec, checks).map(IngestSource::Kafka);
+        }
         _ => {
-            checks.error(at, "write exactly one of http, websocket and mqtt");
+            checks.error(at, "write exactly one of http, websocket, mqtt and kafka");
             return None;
         }
     };
@@ -120,6 +133,34 @@ fn source(
             None
         }
     }
+}
+
+/// A topic that others write.
+fn kafka(
+    at: &str,
+    name: &str,
+    spec: &api::KafkaIngestSpec,
+    checks: &mut Checks,
+) -> Option<KafkaIngest> {
+    if matches!(spec.topic.as_str(), "." | "..") {
+        let message = format!("`{}` is no topic: Kafka has none of this name", spec.topic);
+        checks.error_with_hint(format!("{at}.kafka.topic"), message, "write the topic's name");
+    }
+    // Names of streams in the log are bounded, and this one has a prefix.
+    let source = format!("{SOURCE_PREFIX}{name}");
+    let Ok(source) = StreamName::from_str(&source) else {
+        checks.error_with_hint(
+            format!("{at}.name"),
+            "is too long for a way in from Kafka",
+            format!("write at most {} characters", MAX_NAME_LENGTH - SOURCE_PREFIX.len()),
+        );
+        return None;
+    };
+    let from = match spec.from {
+        api::KafkaStartSpec::Earliest => KafkaStart::Earliest,
+        api::KafkaStartSpec::Latest => KafkaStart::Latest,
+    };
+    Some(KafkaIngest { topic: spec.topic.to_string(), source, from })
 }
 
 fn filters(at: &str, filters: &[api::TopicFilter], checks: &mut Checks) -> Vec<String> {

@@ -204,7 +204,7 @@ pub(super) fn check_addresses(ingest: &[IngestPlan], routes: &[QueryRoute], chec
         IngestSource::WebSocket(websocket) => {
             Some(("GET", &websocket.path, format!("spec.ingest[{index}].websocket.path")))
         }
-        IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => None,
+        IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => None,
     });
     let routes = routes
         .iter()

@@ -243,7 +243,7 @@ pub(super) fn check_headers(sinks: &[SinkPlan], ingest: &[IngestPlan], checks: &
     let carried = ingest.iter().flat_map(|way| match &way.source {
         IngestSource::Http(http) => http.headers.as_slice(),
         IngestSource::WebSocket(websocket) => websocket.headers.as_slice(),
-        IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) => &[],
+        IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => &[],
     });
     let carried = carried.filter(|header| header.carry).map(|header| header.name.as_str());
     let carried = carried.chain([TRACEPARENT]).collect::<Vec<_>>();

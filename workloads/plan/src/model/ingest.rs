@@ -15,8 +15,8 @@ pub struct IngestPlan {
     pub to: StreamName,
     /// Turns what came in into an event; none: the body is the event.
     pub map: Option<Program>,
-    /// Largest body, in bytes after decompression; a larger one is refused, and over MQTT becomes
-    /// a dead letter.
+    /// Largest body, in bytes after decompression; a larger one is refused, and over MQTT and from
+    /// Kafka becomes a dead letter.
     pub max_body_bytes: usize,
     /// The protocol.
     pub source: IngestSource,
@@ -33,6 +33,8 @@ pub enum IngestSource {
     MqttListen(MqttListen),
     /// We subscribe at an external MQTT broker.
     MqttConnect(MqttConnect),
+    /// We read a topic of the pipeline's Kafka that others write.
+    Kafka(KafkaIngest),
 }
 
 /// Topics of our own MQTT endpoint.
@@ -53,6 +55,26 @@ pub struct MqttConnect {
     pub shared_group: Option<String>,
     /// Quality of service of the subscription: 0, 1 or 2.
     pub qos: u8,
+}
+
+/// A topic of the pipeline's Kafka that others write. It is never altered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaIngest {
+    /// The topic's whole name.
+    pub topic: String,
+    /// What the log calls it: `ingest.<name>`, which no declared stream is called.
+    pub source: StreamName,
+    /// Where to begin in partitions that were never read.
+    pub from: KafkaStart,
+}
+
+/// Where to begin in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KafkaStart {
+    /// At the oldest record that is kept.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
 }
 
 /// An external MQTT broker.

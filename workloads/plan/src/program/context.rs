@@ -1,6 +1,7 @@
 //! The context that a program reads as `%`: what is known of an event beside the event itself.
 
 use millrace_core::Event;
+use millrace_core::Headers;
 use millrace_core::Value;
 use vrl::path::OwnedSegment;
 use vrl::path::PathPrefix;
@@ -22,6 +23,9 @@ const INGEST: [&str; 4] = ["clientId", "ingestTime", "topic", "user"];
 /// Fields of `%` where requests come in.
 const HTTP: [&str; 7] = ["headers", "id", "ingestTime", "method", "path", "query", "user"];
 
+/// Fields of `%` where records come from a topic.
+const KAFKA: [&str; 4] = ["headers", "ingestTime", "key", "topic"];
+
 /// Fields of `%` where queries are answered.
 const QUERY: [&str; 2] = ["path", "query"];
 
@@ -34,7 +38,12 @@ pub(super) struct Needs {
 }
 
 /// Refuses a part of `%path` or `%headers` that no request has.
-fn check_part(field: &str, part: &str, shape: &RequestShape) -> Result<(), ProgramError> {
+fn check_part(
+    place: Place,
+    field: &str,
+    part: &str,
+    shape: &RequestShape,
+) -> Result<(), ProgramError> {
     match field {
         "path" if !shape.path.iter().any(|name| name == part) => {
             let names = shape.path.iter().map(|name| format!("`%path.{name}`"));
@@ -45,7 +54,7 @@ fn check_part(field: &str, part: &str, shape: &RequestShape) -> Result<(), Progr
             };
             Err(ProgramError::UnknownParameter { name: part.to_owned(), known })
         }
-        "headers" if part.bytes().any(|c| c.is_ascii_uppercase()) => {
+        "headers" if place != Place::Kafka && part.bytes().any(|c| c.is_ascii_uppercase()) => {
             let lower = part.to_ascii_lowercase();
             let plain = lower.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
             Err(ProgramError::HeaderCase(if plain { lower } else { format!("\"{lower}\"") }))
@@ -63,6 +72,7 @@ pub const fn context_fields(place: Place) -> &'static [&'static str] {
 const fn known(place: Place) -> &'static [&'static str] {
     match place {
         Place::Ingest => &INGEST,
+        Place::Kafka => &KAFKA,
         Place::Http | Place::Response => &HTTP,
         Place::Query => &QUERY,
         Place::Pipeline => &PIPELINE,
@@ -93,7 +103,7 @@ impl Needs {
             };
             read |= 1 << index;
             if let Some(OwnedSegment::Field(part)) = query.path.segments.get(1) {
-                check_part(name.as_str(), part.as_str(), shape)?;
+                check_part(place, name.as_str(), part.as_str(), shape)?;
             }
         }
         Ok(Self { known, read })
@@ -141,6 +151,24 @@ pub fn context_of_message(
     ]))
 }
 
+/// The context of a record of a topic: `%topic`, `%key` (`null` where there is none or it is no
+/// text), `%headers` (those that are texts; of several of one name the last) and `%ingestTime`
+/// (the record's timestamp, in milliseconds).
+#[must_use]
+pub fn context_of_topic(topic: &str, key: &[u8], headers: &Headers, timestamp: i64) -> Value {
+    let key = str::from_utf8(key).ok().filter(|key| !key.is_empty());
+    let headers = headers.0.iter().filter_map(|(name, value)| {
+        let text = str::from_utf8(value).ok()?;
+        Some((name.as_str().into(), Value::from(text)))
+    });
+    Value::Object(ObjectMap::from([
+        ("headers".into(), Value::Object(headers.collect())),
+        ("ingestTime".into(), Value::Integer(timestamp)),
+        ("key".into(), key.map_or(Value::Null, Value::from)),
+        ("topic".into(), Value::from(topic)),
+    ]))
+}
+
 /// The context of a request, made of those of its fields that the program reads
 /// ([`super::Program::reads`]).
 #[must_use]
@@ -177,6 +205,11 @@ pub(super) fn kinds(place: Place, shape: &RequestShape) -> Collection<Field> {
             .with_known("ingestTime", Kind::integer())
             .with_known("topic", Kind::bytes())
             .with_known("user", Kind::bytes().or_null()),
+        Place::Kafka => collection
+            .with_known("headers", Kind::object(Collection::from_unknown(text_or_none())))
+            .with_known("ingestTime", Kind::integer())
+            .with_known("key", Kind::bytes().or_null())
+            .with_known("topic", Kind::bytes()),
         Place::Http | Place::Response => {
             let headers = Collection::from_unknown(text_or_none());
             let headers = shape

@@ -65,7 +65,8 @@ pub fn function_rules() -> [(&'static str, &'static [&'static str]); 4] {
         ("they act on or ask the world outside of the program", &NEVER),
         ("they can make any amount of data out of a small message", &UNBOUNDED),
         (
-            "they give another result each time, everywhere but in the `map` of an ingest",
+            "they give another result each time, everywhere but in the `map` of an ingest by MQTT, \
+             HTTP or WebSocket",
             &INGEST_ONLY,
         ),
         (
@@ -80,7 +81,9 @@ pub(super) fn allowed(place: Place) -> &'static [Box<dyn Function>] {
     static INGEST: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| functions(Place::Ingest));
     static PIPELINE: LazyLock<Vec<Box<dyn Function>>> =
         LazyLock::new(|| functions(Place::Pipeline));
+    static KAFKA: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| functions(Place::Kafka));
     match place {
+        Place::Kafka => &KAFKA,
         Place::Ingest | Place::Http => &INGEST,
         Place::Pipeline | Place::Response | Place::Query => &PIPELINE,
     }
@@ -97,6 +100,8 @@ fn functions(place: Place) -> Vec<Box<dyn Function>> {
                 Box::new(Guarded { inner, rule: Rule::Unbounded })
             } else if place == Place::Pipeline && INGEST_ONLY.contains(&name) {
                 Box::new(Guarded { inner, rule: Rule::IngestOnly })
+            } else if place == Place::Kafka && INGEST_ONLY.contains(&name) {
+                Box::new(Guarded { inner, rule: Rule::Repeated })
             } else if WITH_TIME_ZONE.contains(&name) {
                 Box::new(Guarded { inner, rule: Rule::LiteralTimeZone })
             } else {
@@ -112,6 +117,7 @@ enum Rule {
     Never,
     Unbounded,
     IngestOnly,
+    Repeated,
     LiteralTimeZone,
 }
 
@@ -137,6 +143,10 @@ enum Refused {
         "`{0}` gives another result each time and is allowed only in the `map` of an ingest; use `%eventTime`, `%ingestTime` or `%id` here"
     )]
     IngestOnly(&'static str),
+    #[error(
+        "`{0}` gives another result each time, and a record of a topic must give the same whenever it is read; use `%ingestTime` here"
+    )]
+    Repeated(&'static str),
     #[error(
         "the time zone of `{0}` must be a literal such as \"Europe/London\" and not the machine's own"
     )]
@@ -170,6 +180,7 @@ impl Guarded {
             Rule::Never => Err(Refused::Never(name)),
             Rule::Unbounded => Err(Refused::Unbounded(name)),
             Rule::IngestOnly => Err(Refused::IngestOnly(name)),
+            Rule::Repeated => Err(Refused::Repeated(name)),
             Rule::LiteralTimeZone => match arguments.optional_literal("timezone", state) {
                 Ok(None) => Ok(()),
                 Ok(Some(zone)) if !matches!(zone.to_str_lossy().as_deref(), Some("" | "local")) => {

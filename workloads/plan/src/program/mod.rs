@@ -39,6 +39,7 @@ pub use self::context::context_fields;
 pub use self::context::context_of;
 pub use self::context::context_of_message;
 pub use self::context::context_of_request;
+pub use self::context::context_of_topic;
 pub use self::functions::function_rules;
 pub use self::size::MAX_NESTING;
 pub use self::size::MAX_OPERATORS;
@@ -61,6 +62,9 @@ pub enum Place {
     /// Mapping of what came in over HTTP or WebSocket to an event, with the same rights. `%` has
     /// `method`, `path`, `query`, `headers`, `user`, `ingestTime` and `id`.
     Http,
+    /// Mapping of a record of a topic to an event. A topic can be read again, so it must give the
+    /// same result each time. `%` has `topic`, `key`, `headers` and `ingestTime`.
+    Kafka,
     /// The answer to what came in over HTTP: `.` is the accepted event, `%` as for the mapping.
     /// It must give the same for the same event, so that a repeated request has the same answer.
     Response,
@@ -237,7 +241,7 @@ impl Program {
     }
 
     /// Runs the program on a value with a context from [`context_of_message`],
-    /// [`context_of_request`] or [`context_of`].
+    /// [`context_of_request`], [`context_of_topic`] or [`context_of`].
     #[must_use]
     pub fn evaluate(&self, event: Value, context: Value) -> Evaluation {
         let mut target = EventTarget::owned(event, context);

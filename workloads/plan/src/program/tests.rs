@@ -143,8 +143,55 @@ fn clocks_and_random_numbers_are_for_ingest_alone() {
 }
 
 #[test]
+fn a_record_of_a_topic_gives_the_same_whenever_it_is_read() {
+    for source in ["now()", "uuid_v4()", "random_bool()", "parse_syslog!(string!(.a))"] {
+        let message = error(source, Place::Kafka);
+        let expected = "gives another result each time, and a record of a topic must give the \
+                        same whenever it is read; use `%ingestTime` here";
+        assert!(message.contains(expected), "{source}: {message}");
+    }
+}
+
+#[test]
+fn a_program_sees_topic_key_headers_and_timestamp_of_a_record() {
+    let source = "
+        .topic = %topic
+        .key = %key
+        .at = %ingestTime
+        .unit = %headers.Unit
+        .\"content-type\" = %headers.\"content-type\"
+        .none = %headers.none
+    ";
+    let program = Program::compile(source, Place::Kafka).unwrap();
+    let mut headers = millrace_core::Headers::default();
+    headers.push("Unit", "mg");
+    headers.push("Unit", "kg");
+    headers.push("content-type", "application/json");
+    headers.push("raw", vec![0xff]);
+    let context = |key: &[u8]| context_of_topic("plant.v1", key, &headers, 1_700_000_000_000);
+    let seen = serde_json::to_value(context(b"m1")).unwrap();
+    assert_eq!(seen["headers"], json!({"Unit": "kg", "content-type": "application/json"}));
+    let done = |key| match program.evaluate(Value::Object([].into()), context(key)) {
+        Evaluation::Done { event, .. } => serde_json::to_value(&event).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let mut expected = json!({
+        "topic": "plant.v1",
+        "key": "m1",
+        "at": 1_700_000_000_000_i64,
+        "unit": "kg",
+        "content-type": "application/json",
+        "none": null,
+    });
+    assert_eq!(done(b"m1"), expected);
+    expected["key"] = serde_json::Value::Null;
+    assert_eq!(done(b""), expected);
+    assert_eq!(done(b"\xff"), expected);
+}
+
+#[test]
 fn the_world_outside_is_never_asked() {
-    for place in [Place::Ingest, Place::Pipeline] {
+    for place in [Place::Ingest, Place::Kafka, Place::Pipeline] {
         assert!(error("log(\"x\")", place).contains("acts on or asks the world outside"));
         for source in ["get_env_var!(\"HOME\")", "get_hostname!()", "dns_lookup!(\"a\")"] {
             assert!(error(source, place).contains("undefined function"), "{source}");
@@ -154,7 +201,7 @@ fn the_world_outside_is_never_asked() {
 
 #[test]
 fn what_could_grow_without_bound_is_refused() {
-    for place in [Place::Ingest, Place::Pipeline] {
+    for place in [Place::Ingest, Place::Kafka, Place::Pipeline] {
         for function in ["gzip", "lz4", "snappy", "zlib", "zstd"] {
             let message = error(&format!(".a = decode_{function}!(.a)"), place);
             let expected = format!(

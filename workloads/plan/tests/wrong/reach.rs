@@ -10,7 +10,7 @@ pub(crate) const REACH_CASES: &[Case] = &[
             "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
             "      http: {path: /cars}\n      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
         )],
-        &["a.yaml: spec.ingest[0]: write exactly one of http, websocket and mqtt"],
+        &["a.yaml: spec.ingest[0]: write exactly one of http, websocket, mqtt and kafka"],
     ),
     (
         "a_path_that_is_none",
@@ -456,5 +456,61 @@ pub(crate) const REACH_CASES: &[Case] = &[
         &[
             "a.yaml: spec.exposure.origins[0]: `https://a.example/b` does not have the right form; write a scheme and a host, such as `https://example.com`",
         ],
+    ),
+    (
+        "mqtt_and_kafka",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      kafka: {topic: cars}\n      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+        )],
+        &["a.yaml: spec.ingest[0]: write exactly one of http, websocket, mqtt and kafka"],
+    ),
+    (
+        "a_topic_of_kafka_with_a_slash",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      kafka: {topic: plant/meters}\n      map: .race = %topic\n",
+        )],
+        &[
+            "a.yaml: spec.ingest[0].kafka.topic: `plant/meters` does not have the right form; write the topic's whole name: letters, digits, `.`, `_` and `-`",
+        ],
+    ),
+    (
+        "a_topic_that_is_a_point",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      kafka: {topic: .}\n      map: .race = %topic\n",
+        )],
+        &[
+            "spec.ingest[0].kafka.topic: `.` is no topic: Kafka has none of this name; write the topic's name",
+        ],
+    ),
+    (
+        "a_start_that_is_none",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      kafka: {topic: cars, from: beginning}\n      map: .race = %topic\n",
+        )],
+        &[
+            "a.yaml: spec.ingest[0].kafka.from: `beginning` is not a choice; write one of earliest, latest",
+        ],
+    ),
+    (
+        "a_user_of_a_topic",
+        &[(
+            "      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "      kafka: {topic: cars}\n      map: .race = %user\n",
+        )],
+        &[
+            "spec.ingest[0].map: `%user` does not exist here; write one of `%headers`, `%ingestTime`, `%key`, `%topic`",
+        ],
+    ),
+    (
+        "a_long_name_of_a_way_in_from_kafka",
+        &[(
+            "    - name: in\n      mqtt: {listen: {topics: [cars/+]}}\n      map: .race = %topic\n",
+            "    - name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n      kafka: {topic: cars}\n",
+        )],
+        &["spec.ingest[0].name: is too long for a way in from Kafka; write at most 56 characters"],
     ),
 ];
