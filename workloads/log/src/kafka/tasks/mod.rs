@@ -315,9 +315,21 @@ impl Tasks {
         }
         let owner = Owner::Task(claim.clone());
         let known = self.claims.get(claim).ok_or_else(|| owner.fenced())?;
+        self.find_streams(&commit).await?;
         let changelog = known.changelog.as_ref();
         let contents = Contents::of_task(&self.topics, changelog, task.partition, commit)?;
         self.submit(owner, contents).await
+    }
+
+    /// Streams that others made are known only when they were looked for.
+    async fn find_streams(&self, commit: &TaskCommit) -> Result<(), AppendError> {
+        let outputs = commit.outputs.iter().map(|output| &output.stream);
+        for stream in outputs.chain(commit.positions.iter().map(|position| &position.stream)) {
+            if self.topics.get(stream).is_none() {
+                self.topics.find(stream).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Commits the next offset that a group will read. It is refused where this process is a
