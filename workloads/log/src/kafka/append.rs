@@ -140,9 +140,8 @@ impl Appender {
     }
 
     fn lost(&self, error: Unreachable) -> AppendError {
-        let error = AppendError::from(error);
-        self.health.failed(error.to_string());
-        error
+        self.health.not_answered(error.to_string());
+        error.into()
     }
 
     async fn wait_for_room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, AppendError> {

@@ -29,6 +29,9 @@ use crate::ReadError;
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A topic that is asked for to see whether brokers answer: every cluster has it.
+const PROBE: &str = "__consumer_offsets";
+
 /// The cluster did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("Kafka does not answer: {what}: {error}")]
@@ -92,6 +95,12 @@ impl Cluster {
         // Only the end of the runtime breaks such a thread off.
         let answer = answer.unwrap_or(Err(KafkaError::Canceled));
         answer.map_err(|error| Unreachable { what: what.into(), error })
+    }
+
+    /// Whether any broker answers.
+    pub(super) async fn answers(&self) -> Result<(), Unreachable> {
+        self.ask("brokers", |consumer| consumer.fetch_metadata(Some(PROBE), PATIENCE).map(drop))
+            .await
     }
 
     /// All topics that may be seen.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use millrace_core::Offset;
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::producer::DeliveryResult;
 use rdkafka::producer::ProducerContext;
@@ -109,7 +110,7 @@ impl ProducerContext for Deliveries {
         let (slot, place) = (word >> PLACE_BITS, word & (MAX_ENTRIES - 1));
         match result {
             Ok(message) => {
-                self.health.works();
+                self.health.written();
                 self.calls.lock().report(slot, 1, |call| {
                     if let Some(offset) = call.offsets.get_mut(place) {
                         *offset = message.offset();
@@ -117,13 +118,34 @@ impl ProducerContext for Deliveries {
                 });
             }
             Err((error, message)) => {
-                self.health.failed(format!("{} is not written: {error}", message.topic()));
+                if concerns_the_cluster(error) {
+                    let reason = format!("topic `{}` is not written: {error}", message.topic());
+                    self.health.not_written(reason);
+                }
                 self.calls.lock().report(slot, 1, |call| {
                     call.failure.get_or_insert(error.clone());
                 });
             }
         }
     }
+}
+
+/// Whether others would fail as well: not if one message or topic is at fault.
+fn concerns_the_cluster(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerNotAvailable
+                | RDKafkaErrorCode::NotEnoughReplicas
+                | RDKafkaErrorCode::NotEnoughReplicasAfterAppend
+                | RDKafkaErrorCode::KafkaStorageError
+        )
+    )
 }
 
 #[cfg(test)]

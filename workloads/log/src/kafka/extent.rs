@@ -116,8 +116,14 @@ impl Extent {
         known.mark = known.mark.max(times.mark);
     }
 
+    /// Follows the end.
     pub(super) fn follow(&self) -> watch::Receiver<Offset> {
         self.end.subscribe()
+    }
+
+    /// Whether anybody follows the end.
+    pub(super) fn is_followed(&self) -> bool {
+        self.end.receiver_count() > 0
     }
 
     pub(super) fn info(&self) -> PartitionInfo {

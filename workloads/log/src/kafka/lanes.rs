@@ -1,0 +1,238 @@
+//! Reads by lanes: every sequential reader of a partition goes on where it stood, in a lane of
+//! its own, and nothing is fetched twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_core::Offset;
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout_at;
+
+use super::client::ConfigureKafkaError;
+use super::cluster::Cluster;
+use super::cursor::Cursor;
+use super::cursor::Place;
+use super::cursor::Signal;
+use super::extent::Extent;
+use super::extent::Topic;
+use super::lane::Lane;
+use super::lane::Lease;
+use super::names::Names;
+use super::settings::KafkaSettings;
+use super::topics::Topics;
+use crate::ReadBatch;
+use crate::ReadError;
+use crate::ReadLimit;
+
+/// How long a read waits for what is known to be there. It is fetched within milliseconds; if the
+/// brokers are gone the reader asks again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A reader that pauses for less keeps its place.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// As many lanes are made before readers that pause lose their places.
+const ENOUGH_LANES: usize = 8;
+
+/// Places that nobody follows or reads at for so long are given up.
+const UNUSED: Duration = Duration::from_secs(60);
+
+/// Reads partitions.
+pub(super) struct Lanes {
+    settings: KafkaSettings,
+    names: Names,
+    topics: Arc<Topics>,
+    cluster: Arc<Cluster>,
+    lanes: Mutex<Vec<Arc<Lane>>>,
+    arrivals: UnboundedSender<Arc<Signal>>,
+}
+
+impl Lanes {
+    /// No lane at first; the receiver is for [`tell_arrivals`].
+    pub(super) fn new(
+        settings: &KafkaSettings,
+        names: &Names,
+        topics: Arc<Topics>,
+        cluster: Arc<Cluster>,
+    ) -> (Self, UnboundedReceiver<Arc<Signal>>) {
+        let (arrivals, receiver) = mpsc::unbounded_channel();
+        let (settings, names) = (settings.clone(), names.clone());
+        let lanes = Mutex::default();
+        (Self { settings, names, topics, cluster, lanes, arrivals }, receiver)
+    }
+
+    /// Reads from an offset on what is there.
+    pub(super) async fn read(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<ReadBatch, ReadError> {
+        let unknown = || ReadError::UnknownStream { stream: stream.clone(), partition };
+        let topic = self.topics.find(stream).await?.ok_or_else(unknown)?;
+        let extent = topic.partition(partition).ok_or_else(unknown)?;
+        if from > extent.end() {
+            // Others have appended since we asked; otherwise there is nothing to wait for.
+            self.cluster.measure(std::slice::from_ref(&topic)).await?;
+            if from > extent.end() {
+                return Ok(ReadBatch { entries: Vec::new(), next: from });
+            }
+        }
+        let from = from.max(extent.start());
+        let mut lease = self.take(&topic, partition, from).await?;
+        let result = self.read_by(&mut lease, extent, limit).await;
+        if !matches!(result, Ok((_, Ok(())))) {
+            lease.close();
+        }
+        match result? {
+            // What came before an error counts; the error comes again.
+            (batch, Err(error)) if batch.entries.is_empty() => Err(error),
+            (batch, _) => Ok(batch),
+        }
+    }
+
+    async fn read_by(
+        &self,
+        lease: &mut Lease,
+        extent: &Extent,
+        limit: ReadLimit,
+    ) -> Result<(ReadBatch, Result<(), ReadError>), ReadError> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let cursor = lease.cursor().ok_or_else(lost)?;
+            let mut batch = ReadBatch { entries: Vec::new(), next: cursor.next };
+            let result = cursor.take(&mut batch, limit);
+            if !batch.entries.is_empty() || result.is_err() || extent.end() <= batch.next {
+                return Ok((batch, result));
+            }
+            // Something is there. If it is a mark of a transaction, it is passed over.
+            lease.pass_marks();
+            let cursor = lease.cursor().ok_or_else(lost)?;
+            batch.next = cursor.next;
+            if extent.end() <= batch.next {
+                return Ok((batch, Ok(())));
+            }
+            let signal = Arc::clone(&cursor.signal);
+            if timeout_at(deadline, signal.fetched.notified()).await.is_err() {
+                return Ok((batch, Ok(())));
+            }
+        }
+    }
+
+    /// A cursor that stands there.
+    async fn take(
+        &self,
+        topic: &Arc<Topic>,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Lease, ReadError> {
+        let place = Place { stream: topic.stream.clone(), partition };
+        let lanes = self.lanes.lock().clone();
+        if let Some(lease) = lanes.iter().find_map(|lane| lane.take_at(&place, from)) {
+            return Ok(lease);
+        }
+        let mut lease = match self.take_any(&lanes, &place) {
+            Some(lease) => lease,
+            None => self.take_new(&place).await?,
+        };
+        let (topic, arrivals) = (Arc::clone(topic), self.arrivals.clone());
+        let opened =
+            tokio::task::spawn_blocking(move || lease.open(&topic, from, arrivals).map(|()| lease));
+        match opened.await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(error)) => Err(ReadError::Storage(Box::new(error))),
+            Err(_) => Err(lost()),
+        }
+    }
+
+    /// A cursor for the place, of a lane that does not read there, or not any more.
+    fn take_any(&self, lanes: &[Arc<Lane>], place: &Place) -> Option<Lease> {
+        if let Some(lease) = lanes.iter().find_map(|lane| lane.take_free(place)) {
+            return Some(lease);
+        }
+        let unused = lanes.iter().filter_map(|lane| Some((lane.unused_for(place)?, lane)));
+        let (longest, lane) = unused.max_by_key(|(unused, _)| *unused)?;
+        let since = if lanes.len() < ENOUGH_LANES { PAUSE } else { Duration::ZERO };
+        if longest >= since { lane.take_unused(place, since) } else { None }
+    }
+
+    /// A cursor of a new lane.
+    async fn take_new(&self, place: &Place) -> Result<Lease, ReadError> {
+        let (settings, names) = (self.settings.clone(), self.names.clone());
+        let lane = tokio::task::spawn_blocking(move || Lane::new(&settings, &names)).await;
+        let lane = lane
+            .map_err(|_| lost())?
+            .map_err(|error: ConfigureKafkaError| ReadError::Storage(Box::new(error)))?;
+        let lease = lane.take_free(place).ok_or_else(lost)?;
+        self.lanes.lock().push(lane);
+        Ok(lease)
+    }
+
+    /// Lets librdkafka do what it does by its user's thread.
+    pub(super) fn serve(&self) {
+        let lanes = self.lanes.lock().clone();
+        for lane in lanes {
+            lane.serve();
+        }
+    }
+
+    /// Gives up places that nobody reads at or follows any more, and lanes without places.
+    pub(super) fn tidy(&self) {
+        let lanes = self.lanes.lock().clone();
+        let mut empty = Vec::new();
+        for (index, lane) in lanes.iter().enumerate() {
+            let is_used = lane.retain(|_, cursor| self.is_needed(cursor));
+            // One lane stays, so that the next reader need not connect.
+            if !is_used && index > 0 {
+                empty.push(lane);
+            }
+        }
+        self.lanes.lock().retain(|lane| {
+            // Someone may just have taken it.
+            let is_empty = empty.iter().any(|empty| Arc::ptr_eq(empty, lane));
+            !is_empty || lane.retain(|_, _| true)
+        });
+    }
+
+    fn is_needed(&self, cursor: &Cursor) -> bool {
+        let topic = self.topics.get(&cursor.topic.stream);
+        let is_there = topic.is_some_and(|topic| Arc::ptr_eq(&topic, &cursor.topic));
+        let extent = cursor.topic.partition(cursor.partition);
+        let is_followed =
+            extent.is_some_and(|extent| extent.is_followed() && cursor.next >= extent.end());
+        is_there && (is_followed || cursor.used.elapsed() < UNUSED)
+    }
+
+    /// Gives up all places, and all lanes.
+    pub(super) async fn close(&self) {
+        let lanes = std::mem::take(&mut *self.lanes.lock());
+        // Consumers say goodbye to their brokers, and wait for that.
+        let closed = tokio::task::spawn_blocking(move || {
+            for lane in &lanes {
+                lane.retain(|_, _| false);
+            }
+            drop(lanes);
+        });
+        drop(closed.await);
+    }
+}
+
+fn lost() -> ReadError {
+    ReadError::Storage("the reader was broken off".into())
+}
+
+/// Tells followers of partitions of what is fetched while nobody reads. It ends with the lanes.
+pub(super) async fn tell_arrivals(mut arrivals: UnboundedReceiver<Arc<Signal>>) {
+    while let Some(signal) = arrivals.recv().await {
+        signal.taken();
+        if let Some(lane) = signal.lane.upgrade() {
+            lane.look(&signal.place);
+        }
+    }
+}
