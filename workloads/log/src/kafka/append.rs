@@ -127,7 +127,7 @@ impl Appender {
                 }
                 _ => self.topics.find(&append.stream).await.map_err(|error| self.lost(error))?,
             };
-            let known = topic.filter(|topic| topic.partition(append.partition).is_some());
+            let known = topic.filter(|topic| topic.takes(append.partition));
             let Some(topic) = known else {
                 return Err(AppendError::UnknownStream {
                     stream: append.stream.clone(),

@@ -15,6 +15,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr;
+use tokio::time::Instant;
+use tokio::time::sleep;
 
 use super::client;
 use super::client::ConfigureKafkaError;
@@ -28,6 +30,10 @@ use crate::ReadError;
 
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long partitions that were just made may be without a leader.
+const LEADERS: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A topic that is asked for to see whether brokers answer: every cluster has it.
 const PROBE: &str = "__consumer_offsets";
@@ -134,10 +140,22 @@ impl Cluster {
         .await
     }
 
-    /// Takes over where partitions start and end at present.
+    /// Takes over where partitions start and end at present. It waits for leaders that do not know
+    /// yet that they lead.
     pub(super) async fn measure(&self, topics: &[Arc<Topic>]) -> Result<(), Unreachable> {
-        self.measure_from(topics, Offset::Beginning).await?;
-        self.measure_from(topics, Offset::End).await
+        let deadline = Instant::now() + LEADERS;
+        for which in [Offset::Beginning, Offset::End] {
+            loop {
+                match self.measure_from(topics, which).await {
+                    Ok(()) => break,
+                    Err(error) if passes(&error.error) && Instant::now() < deadline => {
+                        sleep(PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes over where partitions start, or where they end.
@@ -177,9 +195,27 @@ impl Cluster {
     }
 }
 
+/// Whether an error is one of the moments in which partitions get their leaders.
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+        )
+    )
+}
+
 fn described(topic: &MetadataTopic) -> Result<Option<Described>, RDKafkaErrorCode> {
     match topic.error() {
-        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => return Ok(None),
+        // No topic has a name that no topic can have.
+        Some(
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+            | RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+        ) => return Ok(None),
         // A topic is made: its leaders are being chosen.
         None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {}
         Some(error) => return Err(error.into()),

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::client::Connection;
 use super::extent::Times;
 use super::extent::Topic;
+use super::external;
 use super::lane::Lane;
-use super::wire;
 use super::wire::Arena;
 use crate::Entry;
 use crate::ReadBatch;
@@ -172,7 +172,7 @@ impl Cursor {
             if offset < self.next {
                 continue;
             }
-            let entry = wire::decode(&message, &mut self.arena);
+            let entry = external::decode(&self.topic, &message, &mut self.arena);
             return entry.map(|entry| Some((offset, entry))).map_err(|what| ReadError::Corrupt {
                 stream: self.topic.stream.clone(),
                 partition: self.partition,

@@ -3,6 +3,7 @@
 //! Everything here is a lower bound that only rises: it is told by the cluster at intervals, and
 //! by what this process appends, commits and reads as soon as that has happened.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
@@ -23,13 +24,19 @@ pub(super) struct Topic {
     pub(super) stream: StreamName,
     /// What the cluster calls it.
     pub(super) name: String,
-    partitions: Vec<Extent>,
+    /// Whether others write it: then its messages are not in our format, and it is only read.
+    pub(super) is_external: bool,
+    partitions: Extents,
 }
 
 impl Topic {
     pub(super) fn new(stream: StreamName, name: String, partitions: Partition) -> Self {
-        let partitions = (0..partitions).map(|_| Extent::default()).collect();
-        Self { stream, name, partitions }
+        Self { stream, name, is_external: false, partitions: Extents::new(partitions) }
+    }
+
+    /// A topic that others write.
+    pub(super) fn external(stream: StreamName, name: String, partitions: Partition) -> Self {
+        Self { is_external: true, ..Self::new(stream, name, partitions) }
     }
 
     /// The partition of this number.
@@ -37,9 +44,57 @@ impl Topic {
         self.partitions.get(usize::try_from(partition).ok()?)
     }
 
+    /// Whether we may write to the partition of this number.
+    pub(super) fn takes(&self, partition: Partition) -> bool {
+        !self.is_external && self.partition(partition).is_some()
+    }
+
+    /// Takes over how many partitions it has by now; returns whether it has more than before.
+    pub(super) fn grow(&self, partitions: Partition) -> bool {
+        self.partitions.grow(usize::try_from(partitions).unwrap_or_default())
+    }
+
     /// How many partitions it has.
     pub(super) fn partitions(&self) -> Partition {
         Partition::try_from(self.partitions.len()).unwrap_or(Partition::MAX)
+    }
+}
+
+/// The extents of a topic's partitions. There can be more of them, but never fewer: those who
+/// follow one keep it.
+#[derive(Debug)]
+struct Extents {
+    first: Vec<Extent>,
+    more: OnceLock<Box<Extents>>,
+}
+
+impl Extents {
+    fn new(partitions: Partition) -> Self {
+        let first = (0..partitions).map(|_| Extent::default()).collect();
+        Self { first, more: OnceLock::new() }
+    }
+
+    fn get(&self, index: usize) -> Option<&Extent> {
+        match index.checked_sub(self.first.len()) {
+            None => self.first.get(index),
+            Some(further) => self.more.get()?.get(further),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.more.get().map_or(0, |more| more.len())
+    }
+
+    fn grow(&self, to: usize) -> bool {
+        let Some(further) = to.checked_sub(self.first.len()).filter(|further| *further > 0) else {
+            return false;
+        };
+        let mut is_new = false;
+        let more = self.more.get_or_init(|| {
+            is_new = true;
+            Box::new(Self::new(Partition::try_from(further).unwrap_or(Partition::MAX)))
+        });
+        is_new || more.grow(further)
     }
 }
 
@@ -140,6 +195,21 @@ impl Extent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topic_that_grows_keeps_its_partitions_and_their_followers() {
+        let topic = Topic::external("a".parse().unwrap(), "t".to_owned(), 2);
+        topic.partition(1).unwrap().reaches(7);
+        let followed = topic.partition(1).unwrap().follow();
+        assert!(topic.grow(3) && topic.grow(6));
+        assert!(!topic.grow(6) && !topic.grow(4));
+        assert_eq!(topic.partitions(), 6);
+        topic.partition(5).unwrap().reaches(1);
+        assert!(topic.partition(6).is_none());
+        assert_eq!(topic.partition(4).unwrap().end(), 0);
+        topic.partition(1).unwrap().reaches(8);
+        assert_eq!(*followed.borrow(), 8);
+    }
 
     #[test]
     fn an_extent_only_grows_and_tells_when_it_does() {

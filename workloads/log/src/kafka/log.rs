@@ -16,6 +16,7 @@ use super::client::ConfigureKafkaError;
 use super::cluster::Cluster;
 use super::ends::Keeper;
 use super::extent::Topic;
+use super::external;
 use super::health::Health;
 use super::lanes;
 use super::lanes::Lanes;
@@ -26,6 +27,7 @@ use super::tasks::Tasks;
 use super::topics::Topics;
 use crate::Append;
 use crate::AppendError;
+use crate::AttachExternalError;
 use crate::ClaimTaskError;
 use crate::CommitTaskError;
 use crate::EnsureStreamsError;
@@ -148,6 +150,14 @@ impl Log for KafkaLog {
             }),
             _ => Ok(()),
         }
+    }
+
+    async fn attach_external(
+        &self,
+        name: &StreamName,
+        topic: &str,
+    ) -> Result<Partition, AttachExternalError> {
+        external::attach(&self.topics, name, topic).await
     }
 
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {

@@ -8,6 +8,7 @@ mod cursor;
 mod delivery;
 mod ends;
 mod extent;
+mod external;
 mod health;
 mod lane;
 mod lanes;

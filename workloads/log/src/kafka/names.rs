@@ -16,6 +16,11 @@ impl Names {
         Self { prefix }
     }
 
+    /// What all names begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The topic of a stream.
     pub(super) fn topic(&self, stream: &StreamName) -> String {
         format!("{}{stream}", self.prefix)

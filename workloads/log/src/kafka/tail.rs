@@ -18,9 +18,9 @@ use super::client::Connection;
 use super::client::Role;
 use super::extent::Times;
 use super::extent::Topic;
+use super::external;
 use super::names::Names;
 use super::settings::KafkaSettings;
-use super::wire;
 use super::wire::Arena;
 
 /// So many offsets of each partition are read; marks of transactions count.
@@ -108,7 +108,7 @@ fn read_all(
 }
 
 fn see(tail: &Tail<'_>, message: &impl Message, arena: &mut Arena) {
-    let entry = wire::decode(message, arena);
+    let entry = external::decode(tail.topic, message, arena);
     if let (Ok(entry), Some(extent)) = (entry, tail.topic.partition(tail.partition)) {
         let mut times = Times::default();
         times.see(&entry);

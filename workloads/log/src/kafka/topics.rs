@@ -83,6 +83,12 @@ impl Topics {
     /// gone are forgotten, and their followers told.
     pub(super) async fn refresh(&self) -> Result<Vec<Arc<Topic>>, Unreachable> {
         let described = self.cluster.describe_topics().await?;
+        let mut new = Vec::new();
+        for topic in self.all().into_iter().filter(|topic| topic.is_external) {
+            if described.get(&topic.name).is_some_and(|there| topic.grow(there.partitions)) {
+                new.push(topic);
+            }
+        }
         let mut there = HashMap::new();
         for (name, described) in described {
             if let Some(stream) = self.names.stream(&name) {
@@ -92,15 +98,41 @@ impl Topics {
         self.known.write().retain(|stream, known| {
             known.times_missing =
                 if there.contains_key(stream) { 0 } else { known.times_missing + 1 };
-            known.times_missing < TIMES_MISSING
+            known.topic.is_external || known.times_missing < TIMES_MISSING
         });
-        let mut new = Vec::new();
         for (stream, partitions) in there {
             if self.get(&stream).is_none() {
                 new.push(self.know(&stream, partitions));
             }
         }
         Ok(new)
+    }
+
+    /// A topic that others write, known as a stream of this name from now on.
+    pub(super) fn know_external(
+        &self,
+        stream: &StreamName,
+        name: &str,
+        partitions: Partition,
+    ) -> Arc<Topic> {
+        let mut known = self.known.write();
+        if let Some(known) = known.get(stream).filter(|known| known.topic.name == name) {
+            known.topic.grow(partitions);
+            return Arc::clone(&known.topic);
+        }
+        let topic = Arc::new(Topic::external(stream.clone(), name.to_owned(), partitions));
+        known.insert(stream.clone(), Known { topic: Arc::clone(&topic), times_missing: 0 });
+        topic
+    }
+
+    /// Forgets a stream, and has its followers told.
+    pub(super) fn forget(&self, stream: &StreamName) {
+        self.known.write().remove(stream);
+    }
+
+    /// What names of this pipeline's topics begin with.
+    pub(super) fn prefix(&self) -> &str {
+        self.names.prefix()
     }
 
     fn know(&self, stream: &StreamName, partitions: Partition) -> Arc<Topic> {

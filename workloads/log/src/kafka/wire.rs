@@ -112,7 +112,7 @@ fn is_plain(name: &str) -> bool {
 pub(super) struct Arena(BytesMut);
 
 impl Arena {
-    fn key_and_value(&mut self, key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
+    pub(super) fn key_and_value(&mut self, key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
         let bytes = key.len() + value.len();
         if bytes > self.0.capacity() {
             self.0 = BytesMut::with_capacity(bytes.max(ARENA_BYTES));
