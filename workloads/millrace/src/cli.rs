@@ -8,7 +8,10 @@ use clap::Subcommand;
 use crate::commands::backup;
 use crate::commands::dlq;
 use crate::commands::hash_password;
+use crate::commands::ingest;
 use crate::commands::plan;
+use crate::commands::provision;
+use crate::commands::query;
 use crate::commands::rebuild;
 use crate::commands::replay;
 use crate::commands::restore;
@@ -19,6 +22,7 @@ use crate::commands::status;
 use crate::commands::tail;
 use crate::commands::test;
 use crate::commands::validate;
+use crate::commands::worker;
 use crate::exit::Exit;
 use crate::logging::LoggingArguments;
 use crate::output;
@@ -51,6 +55,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(run::RunArguments),
+    Ingest(ingest::IngestArguments),
+    Worker(worker::WorkerArguments),
+    Query(query::QueryArguments),
+    Provision(provision::ProvisionArguments),
     Validate(validate::ValidateArguments),
     Plan(plan::PlanArguments),
     Test(test::TestArguments),

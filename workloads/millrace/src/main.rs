@@ -6,6 +6,7 @@ mod cases;
 mod cli;
 mod client;
 mod commands;
+mod connections;
 mod exit;
 mod exposed;
 mod logging;

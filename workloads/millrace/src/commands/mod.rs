@@ -3,18 +3,25 @@
 pub(crate) mod backup;
 pub(crate) mod dlq;
 pub(crate) mod hash_password;
+pub(crate) mod ingest;
+mod mqtt;
+mod needs;
 pub(crate) mod plan;
+pub(crate) mod provision;
+pub(crate) mod query;
 pub(crate) mod rebuild;
 pub(crate) mod replay;
 pub(crate) mod restore;
 pub(crate) mod run;
 mod run_progress;
+mod separate;
 pub(crate) mod simulate;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod tail;
 pub(crate) mod test;
 pub(crate) mod validate;
+pub(crate) mod worker;
 
 use std::future::Future;
 
@@ -33,7 +40,11 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Run(arguments) => with_workers(run::run(arguments, output)),
         Command::Validate(arguments) => validate::run(&arguments, output),
-        Command::Plan(arguments) => plan::run(&arguments, output),
+        Command::Ingest(arguments) => with_workers(ingest::run(arguments, output)),
+        Command::Worker(arguments) => with_workers(worker::run(arguments, output)),
+        Command::Query(arguments) => with_workers(query::run(arguments, output)),
+        Command::Provision(arguments) => with_workers(provision::run(arguments, output)),
+        Command::Plan(arguments) => with_workers(plan::run(arguments, output)),
         Command::Test(arguments) => with_workers(test::run(arguments, output)),
         Command::Simulate(arguments) => alone(simulate::run(arguments, output)),
         Command::Status(arguments) => alone(status::run(arguments, output)),

@@ -1,5 +1,6 @@
 //! `millrace plan`: what a resource turns into.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,34 +14,77 @@ use millrace_plan::model::StreamOrigin;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::commands::needs;
+use crate::connections::Connections;
+use crate::connections::has_tables;
+use crate::exit::Exit;
+use crate::exit::Failure;
 use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::process::difference;
+use crate::process::difference::Need;
+use crate::process::separate::process_name;
+use crate::process::shared::Shared;
 
 /// Show what a resource turns into: streams, ways in, stages, sinks and tables.
+///
+/// With --connections, also what that is in Kafka and Postgres, and what of it is there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   millrace plan examples/race.yaml
-  millrace plan examples/race.yaml --output json")]
+  millrace plan examples/race.yaml --output json
+  millrace plan examples/race.yaml --connections ./connections")]
 pub(crate) struct PlanArguments {
     /// File with a TelemetryPipeline.
     file: PathBuf,
+
+    /// Folder with `kafka.yaml`, and with `postgres.yaml` where the pipeline has tables: compares
+    /// with what is there. A difference that cannot be made good is refused.
+    #[arg(long, value_name = "DIR")]
+    connections: Option<PathBuf>,
 }
 
 /// Runs the command.
-pub(crate) fn run(arguments: &PlanArguments, output: OutputFormat) -> Outcome {
-    let plan = describe(&pipeline::load(&arguments.file)?);
+pub(crate) async fn run(arguments: PlanArguments, output: OutputFormat) -> Outcome {
+    let plan = pipeline::load(&arguments.file)?;
+    let needs = match &arguments.connections {
+        Some(folder) => Some(compare(&plan, folder).await?),
+        None => None,
+    };
+    let mut described = describe(&plan);
     match output {
-        OutputFormat::Json => output::json(&plan)?,
+        OutputFormat::Json => {
+            if let Some(needs) = &needs {
+                described["needs"] = json!(needs);
+            }
+            output::json(&described)?;
+        }
         OutputFormat::Text => {
-            for line in lines(&plan) {
+            for line in lines(&described) {
                 output::line(&line)?;
+            }
+            if let Some(needs) = &needs {
+                output::line("\nKafka and Postgres")?;
+                for line in needs::lines(needs) {
+                    output::line(&format!("  {line}"))?;
+                }
             }
         }
     }
-    Ok(())
+    needs.as_deref().map_or(Ok(()), needs::check)
+}
+
+/// What the pipeline needs of Kafka and Postgres, and what of it is there.
+async fn compare(plan: &Plan, folder: &Path) -> Result<Vec<Need>, Failure> {
+    let connections = Connections::read(folder, has_tables(plan))?;
+    let prefix = connections.prefix(&plan.pipeline);
+    let shared = Shared::connect(connections, &plan.pipeline, &process_name("plan")).await?;
+    let needs = difference::needs(plan, &shared, &prefix).await;
+    shared.close().await;
+    needs.map_err(Exit::Unavailable.of())
 }
 
 fn describe(plan: &Plan) -> Value {

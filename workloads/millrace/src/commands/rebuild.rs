@@ -21,6 +21,7 @@ use crate::exit::Failure;
 use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
+use crate::process::generations::Authority;
 use crate::process::generations::LedgerError;
 use crate::process::generations::LedgerStore;
 use crate::process::operations::unknown_part;
@@ -117,7 +118,7 @@ async fn request(folder: &Path, arguments: &RebuildArguments, output: OutputForm
 }
 
 async fn note_wish(log: Arc<dyn Log>, name: &str, partial: bool) -> Result<(), RebuildError> {
-    let mut store = LedgerStore::open(log).await?;
+    let mut store = LedgerStore::open(log, Authority::Alone).await?;
     let ledger = store.ledger();
     if !ledger.known.contains(name) {
         let known: Vec<&str> = ledger.known.iter().map(String::as_str).collect();

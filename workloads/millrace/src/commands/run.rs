@@ -9,16 +9,20 @@ use std::time::Duration;
 use clap::Args;
 use clap::ValueEnum;
 use millrace_archive::Folders;
-use millrace_ingest::mqtt::MqttSettings;
-use millrace_ingest::mqtt::TlsFiles;
 use millrace_log::ReadLimit;
+use millrace_plan::Plan;
 use millrace_simulate::send::BrokerAddress;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::mqtt::MqttArguments;
 use crate::commands::run_progress;
+use crate::commands::separate::begun;
+use crate::commands::separate::reachable;
 use crate::commands::simulate;
+use crate::connections::Connections;
+use crate::connections::has_tables;
 use crate::exit::Exit;
 use crate::exit::Outcome;
 use crate::exposed;
@@ -27,8 +31,10 @@ use crate::output::OutputFormat;
 use crate::pipeline;
 use crate::process::live::Live;
 use crate::process::live::LiveOptions;
+use crate::process::separate::SeparateOptions;
 use crate::process::signals;
 use crate::process::storage::Storage;
+use crate::process::together::WholeProcess;
 use crate::process::traces::Traces;
 use crate::process::traces::TracesOptions;
 use crate::process::until_end;
@@ -38,6 +44,9 @@ use crate::process::until_end::RecordedInput;
 /// Folder of the data folders of pipelines for which --data names none.
 const DATA_FOLDER: &str = ".millrace";
 
+/// How long a process over Kafka may take to end.
+const GRACE: Duration = Duration::from_secs(25);
+
 /// Run a pipeline: take messages in, compute, store, publish and show.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -45,6 +54,7 @@ Examples:
   millrace run examples/race.yaml --simulate race
   millrace run race.yaml --data /var/lib/race --http-listen 0.0.0.0:8080
   millrace run multivac.yaml --secrets /run/secrets/multivac
+  millrace run race.yaml --connections ./connections
   millrace run race.yaml --data /tmp/replay --until-end --input cars=race.ndjson")]
 pub(crate) struct RunArguments {
     /// File with a TelemetryPipeline.
@@ -65,22 +75,18 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     http_listen: SocketAddr,
 
-    /// Address of the MQTT endpoint.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
-    mqtt_listen: SocketAddr,
+    #[command(flatten)]
+    mqtt: MqttArguments,
 
-    /// File of MQTT users: lines of a name, a colon and an Argon2 hash. Without it everyone may
-    /// connect.
-    #[arg(long, value_name = "FILE")]
-    mqtt_users: Option<PathBuf>,
+    /// Folder with `kafka.yaml` and `postgres.yaml`: the log is in Kafka and the tables are in
+    /// Postgres instead of a folder. What is missing there is made.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "until_end"])]
+    connections: Option<PathBuf>,
 
-    /// Certificate of the MQTT endpoint with its chain, PEM. With it the endpoint speaks TLS.
-    #[arg(long, value_name = "FILE", requires = "mqtt_tls_key")]
-    mqtt_tls_cert: Option<PathBuf>,
-
-    /// Private key of the certificate, PEM.
-    #[arg(long, value_name = "FILE", requires = "mqtt_tls_cert")]
-    mqtt_tls_key: Option<PathBuf>,
+    /// With --connections: name of this process, which no other one of the pipeline may have at the
+    /// same time. Without it the machine's name and the number of the HTTP port.
+    #[arg(long, value_name = "NAME", requires = "connections")]
+    process_name: Option<String>,
 
     /// Most records that a task reads and commits at once. Results do not depend on it: more is
     /// faster on long replays, fewer take less memory.
@@ -133,6 +139,10 @@ pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcom
     if let Some(warning) = exposed::warning(&plan) {
         output::note(&warning);
     }
+    if let Some(folder) = arguments.connections.clone() {
+        let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
+        return serve_shared(plan, &folder, arguments, &shutdown, output).await;
+    }
     let folder =
         arguments.data.clone().unwrap_or_else(|| Path::new(DATA_FOLDER).join(&plan.pipeline));
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
@@ -158,22 +168,13 @@ async fn serve(
 ) -> Outcome {
     let pipeline = storage.plan.pipeline.clone();
     let folder = folders.data.clone();
-    let tls = arguments
-        .mqtt_tls_cert
-        .zip(arguments.mqtt_tls_key)
-        .map(|(certificate, key)| TlsFiles { certificate, key });
+    let scheme = arguments.mqtt.scheme();
     let options = LiveOptions {
         batch: batch(arguments.batch_records),
         http: arguments.http_listen,
-        mqtt: MqttSettings {
-            address: arguments.mqtt_listen,
-            users_file: arguments.mqtt_users,
-            tls,
-            ..MqttSettings::default()
-        },
+        mqtt: arguments.mqtt.settings(),
         folders,
     };
-    let scheme = if options.mqtt.tls.is_some() { "mqtts" } else { "mqtt" };
     let live = Live::start(storage, options).await?;
     let page = format!("{}://{}", live.http_scheme(), reachable(live.http_address()));
     let mqtt = format!("{scheme}://{}", reachable(live.mqtt_address()));
@@ -189,8 +190,20 @@ async fn serve(
             output::line("Ctrl-C stops it; what was confirmed is kept.")?;
         }
     }
-    let address = reachable(live.mqtt_address());
-    let simulation = arguments.simulate.map(|SimulatedScenario::Race| {
+    drive_along(arguments.simulate, live.mqtt_address(), shutdown, output).await;
+    live.stop().await;
+    Ok(())
+}
+
+/// Waits for the end, with simulated devices where they are wanted.
+async fn drive_along(
+    scenario: Option<SimulatedScenario>,
+    mqtt: SocketAddr,
+    shutdown: &CancellationToken,
+    output: OutputFormat,
+) {
+    let address = reachable(mqtt);
+    let simulation = scenario.map(|SimulatedScenario::Race| {
         let address = BrokerAddress { host: address.ip().to_string(), port: address.port() };
         let shutdown = shutdown.clone();
         tokio::spawn(async move { simulate::drive_along(address, &shutdown).await })
@@ -203,25 +216,52 @@ async fn serve(
         // The cars leave before the endpoint does; they are not waited for if they do not.
         let _ = tokio::time::timeout(Duration::from_millis(500), simulation).await;
     }
-    live.stop().await;
+}
+
+/// Everything in this process, over Kafka and Postgres.
+async fn serve_shared(
+    plan: Plan,
+    folder: &Path,
+    arguments: RunArguments,
+    shutdown: &CancellationToken,
+    output: OutputFormat,
+) -> Outcome {
+    let options = SeparateOptions {
+        http: arguments.http_listen,
+        name: arguments.process_name,
+        grace: GRACE,
+        connections: Connections::read(folder, has_tables(&plan))?,
+        secrets: arguments.secrets,
+        data: PathBuf::from("."),
+    };
+    let pipeline = plan.pipeline.clone();
+    let process = WholeProcess::open(plan, options).await?;
+    let traces = Traces::start(&arguments.traces, &pipeline, process.observer())
+        .map_err(Exit::Config.of())?;
+    let scheme = arguments.mqtt.scheme();
+    let (mqtt, batch) = (arguments.mqtt.settings(), batch(arguments.batch_records));
+    if let Some(running) = process.start(mqtt, batch, shutdown).await? {
+        let address = reachable(running.http_address());
+        begun(
+            "The pipeline runs over Kafka. Ctrl-C stops it; what was confirmed is kept.",
+            &[
+                ("pipeline", pipeline),
+                ("process", running.name().to_owned()),
+                ("url", format!("{}://{address}", running.http_scheme())),
+                ("mqtt", format!("{scheme}://{}", reachable(running.mqtt_address()))),
+            ],
+            output,
+        )?;
+        drive_along(arguments.simulate, running.mqtt_address(), shutdown, output).await;
+        running.stop().await;
+    }
+    traces.stop().await;
     Ok(())
 }
 
 /// What a task reads at once.
 fn batch(records: u32) -> ReadLimit {
     ReadLimit { entries: records as usize, ..ReadLimit::default() }
-}
-
-/// An address at which this machine reaches what listens on all of its addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 async fn compute(
@@ -265,13 +305,5 @@ mod tests {
         assert_eq!((input.0.route.as_str(), input.0.file), ("cars", "a=b.ndjson".into()));
         assert!("cars".parse::<Input>().is_err());
         assert!("=x".parse::<Input>().is_err());
-    }
-
-    #[test]
-    fn an_address_for_all_is_reached_on_this_machine() {
-        let address = |text: &str| reachable(text.parse().unwrap()).to_string();
-        assert_eq!(address("0.0.0.0:8080"), "127.0.0.1:8080");
-        assert_eq!(address("[::]:8080"), "[::1]:8080");
-        assert_eq!(address("10.0.0.1:80"), "10.0.0.1:80");
     }
 }

@@ -27,8 +27,8 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 use tracing::warn;
 
-/// How long answers that are under way may take once the process stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long answers that are under way may take once the process stops, if nothing else is said.
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Sockets and files that the process needs beside connections of clients.
 const OTHER_FILES: u64 = 256;
@@ -71,6 +71,7 @@ impl HttpPort {
         exposure: &ExposurePlan,
         folders: &Folders,
         observer: &Observer,
+        last_answers: Duration,
     ) -> Result<Self, StartHttpError> {
         let listen = |source| StartHttpError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -85,7 +86,7 @@ impl HttpPort {
         let options =
             ServerOptions::new(exposure.max_connections, exposure.max_header_bytes, observer)
                 .tls(tls.as_ref())
-                .last_answers(LAST_ANSWERS);
+                .last_answers(last_answers);
         make_room(exposure.max_connections);
         Ok(Self { listener, address, tls, auth, origins, options })
     }
@@ -101,14 +102,8 @@ impl HttpPort {
     }
 
     /// Serves until `stop`.
-    pub(crate) fn serve(
-        self,
-        state: QueryState,
-        ways_in: Router,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
-        let router = guard(state.router(ways_in), Arc::clone(&self.auth), self.origins);
+    pub(crate) fn serve(self, router: Router, tasks: &TaskTracker, stop: &CancellationToken) {
+        let router = guard(router, Arc::clone(&self.auth), self.origins);
         let server = serve(self.listener, router, self.options, stop.clone());
         tasks.spawn(async move {
             if let Err(error) = server.await {
@@ -121,14 +116,18 @@ impl HttpPort {
             let watching = stop.clone();
             tasks.spawn(async move { tls.watch(watching).await });
         }
-        let (sampled, stop) = (state.clone(), stop.clone());
-        tasks.spawn(async move { sampled.sample().await });
-        tasks.spawn(async move {
-            stop.cancelled().await;
-            // Live streams are answers without an end.
-            state.close();
-        });
     }
+}
+
+/// Keeps what a port shows of streams current, and ends it at `stop`.
+pub(crate) fn keep_current(state: &QueryState, tasks: &TaskTracker, stop: &CancellationToken) {
+    let (sampled, closed, stop) = (state.clone(), state.clone(), stop.clone());
+    tasks.spawn(async move { sampled.sample().await });
+    tasks.spawn(async move {
+        stop.cancelled().await;
+        // Live streams are answers without an end.
+        closed.close();
+    });
 }
 
 /// Allows the process as many sockets as there may be connections, as far as the system does.

@@ -12,15 +12,11 @@ use std::time::UNIX_EPOCH;
 
 use millrace_archive::Folders;
 use millrace_archive::StartArchiveError;
-use millrace_ingest::Acceptor;
-use millrace_ingest::IdleWatcher;
-use millrace_ingest::mqtt::MqttEndpoint;
+use millrace_ingest::StartKafkaError;
 use millrace_ingest::mqtt::MqttSettings;
 use millrace_ingest::mqtt::StartMqttError;
-use millrace_ingest::mqtt::connect::MqttSubscriptions;
 use millrace_log::ReadLimit;
 use millrace_query::QueryState;
-use millrace_sinks::Publisher;
 use millrace_sinks::StartWebhookError;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -31,12 +27,16 @@ use crate::process::computing::ComputeContext;
 use crate::process::computing::Computing;
 use crate::process::generations::Rebuilder;
 use crate::process::http::HttpPort;
+use crate::process::http::LAST_ANSWERS;
 use crate::process::http::StartHttpError;
+use crate::process::http::keep_current;
 use crate::process::operations::RunningOperations;
 use crate::process::parts::Parts;
 use crate::process::parts::STOP_PATIENCE;
 use crate::process::replayer::AcceptorReplayer;
+use crate::process::separate::BeginError;
 use crate::process::storage::Storage;
+use crate::process::ways_in::WaysIn;
 
 /// How long log and tables may take to close.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
@@ -60,9 +60,15 @@ pub(crate) enum StartLiveError {
     /// There is no HTTP port.
     #[error(transparent)]
     Http(#[from] StartHttpError),
+    /// The process cannot begin.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
     /// The MQTT endpoint cannot start.
     #[error(transparent)]
     Mqtt(#[from] StartMqttError),
+    /// A topic of others cannot be read.
+    #[error(transparent)]
+    Kafka(#[from] StartKafkaError),
     /// An archive sink cannot start.
     #[error(transparent)]
     Archive(#[from] StartArchiveError),
@@ -73,11 +79,17 @@ pub(crate) enum StartLiveError {
 
 impl From<StartLiveError> for Failure {
     fn from(error: StartLiveError) -> Self {
+        let error = match error {
+            StartLiveError::Begin(error) => return error.into(),
+            other => other,
+        };
         let exit = match &error {
             StartLiveError::Http(StartHttpError::Listen { .. })
             | StartLiveError::Mqtt(StartMqttError::Listen { .. }) => Exit::CannotCreate,
             StartLiveError::Http(_)
+            | StartLiveError::Begin(_)
             | StartLiveError::Mqtt(_)
+            | StartLiveError::Kafka(_)
             | StartLiveError::Archive(_)
             | StartLiveError::Webhook(_) => Exit::Config,
         };
@@ -90,9 +102,7 @@ pub(crate) struct Live {
     storage: Storage,
     http_address: SocketAddr,
     http_has_tls: bool,
-    mqtt_address: SocketAddr,
-    endpoint: MqttEndpoint,
-    ingest: Parts,
+    ways_in: WaysIn,
     rebuilds: Parts,
     computing: Arc<Mutex<Option<Computing>>>,
 }
@@ -106,23 +116,22 @@ impl Live {
         // Ports are taken first, so that a taken one is told before anything is computed.
         let (plan, log) = (&storage.plan, &storage.log);
         let observer = &storage.observer;
-        let http = HttpPort::bind(options.http, &plan.exposure, &options.folders, observer).await?;
+        let (exposure, folders) = (&plan.exposure, &options.folders);
+        let http =
+            HttpPort::bind(options.http, exposure, folders, observer, LAST_ANSWERS).await?;
         let (http_address, http_has_tls) = (http.address(), http.has_tls());
-        let (ingest, rebuilds) = (Parts::default(), Parts::default());
-
-        let acceptor = Acceptor::new(plan, Arc::clone(log), observer);
-        let endpoint =
-            MqttEndpoint::start(options.mqtt, acceptor.clone(), observer, ingest.stop.clone())
-                .await?;
-        let mqtt_address = endpoint.address();
-        let publisher: Arc<dyn Publisher> = Arc::new(endpoint.publisher());
+        let rebuilds = Parts::default();
+        let ways_in =
+            WaysIn::start(plan, log, observer, options.mqtt, Parts::default()).await?;
         let context = Arc::new(ComputeContext {
             log: Arc::clone(log),
             tables: Arc::clone(&storage.tables),
             observer: Arc::clone(observer),
-            publisher,
+            publisher: Some(ways_in.publisher()),
             batch: options.batch,
             folders: options.folders,
+            only: None,
+            patience: STOP_PATIENCE,
         });
         let served = storage.serving.served().await;
         let resting = storage.serving.resting().await;
@@ -132,6 +141,7 @@ impl Live {
             serving: Arc::clone(&storage.serving),
             context,
             computing: Arc::clone(&computing),
+            others: None,
         };
         rebuilds.tasks.spawn(rebuilder.run(rebuilds.stop.clone()));
 
@@ -140,28 +150,15 @@ impl Live {
             Arc::clone(log),
             Some(Arc::clone(&storage.tables)),
             Arc::clone(observer),
-            Arc::new(AcceptorReplayer::new(acceptor.clone())),
-            Some(mqtt_address.to_string()),
+            Arc::new(AcceptorReplayer::new(ways_in.acceptor().clone())),
+            Some(ways_in.mqtt_address().to_string()),
         );
         state.set_operations(Arc::new(RunningOperations::new(&storage)));
-        let ways_in = millrace_ingest::http::routes(plan, &acceptor, observer, &ingest.stop);
-        http.serve(state, ways_in, &ingest.tasks, &ingest.stop);
-
-        let subscriptions = MqttSubscriptions::start(plan, &acceptor, observer, &ingest.stop);
-        ingest.tasks.spawn(subscriptions.closed());
-        let watcher = IdleWatcher::new(plan, log);
-        let stop = ingest.stop.clone();
-        ingest.tasks.spawn(async move { watcher.run(stop).await });
-        Ok(Self {
-            storage,
-            http_address,
-            http_has_tls,
-            mqtt_address,
-            endpoint,
-            ingest,
-            rebuilds,
-            computing,
-        })
+        let parts = &ways_in.parts;
+        keep_current(&state, &parts.tasks, &parts.stop);
+        http.serve(state.router(ways_in.routes()), &parts.tasks, &parts.stop);
+        ways_in.open().await?;
+        Ok(Self { storage, http_address, http_has_tls, ways_in, rebuilds, computing })
     }
 
     /// Address of the HTTP port.
@@ -176,18 +173,14 @@ impl Live {
 
     /// Address of the MQTT endpoint.
     pub(crate) const fn mqtt_address(&self) -> SocketAddr {
-        self.mqtt_address
+        self.ways_in.mqtt_address()
     }
 
     /// Stops every part: first what comes in, last what is stored.
     pub(crate) async fn stop(self) {
-        let endpoint = tokio::time::timeout(STOP_PATIENCE, self.endpoint.closed());
-        let ((), closed) = tokio::join!(self.ingest.stop(), endpoint);
-        if closed.is_err() {
-            warn!(message = "The MQTT endpoint did not close in time.");
-        }
+        self.ways_in.stop().await;
         self.rebuilds.stop().await;
-        if let Some(computing) = self.computing.lock().await.take() {
+        if let Some(mut computing) = self.computing.lock().await.take() {
             computing.stop().await;
         }
         // What was acknowledged is durable already.

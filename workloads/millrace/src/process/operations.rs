@@ -53,22 +53,6 @@ impl RunningOperations {
             replays: Replays::new(Arc::clone(&storage.plan), Arc::clone(&storage.log)),
         }
     }
-
-    /// Whether a rebuild of this part goes on already.
-    async fn goes_on(&self, name: &str) -> bool {
-        match self.serving.pending().await {
-            None => false,
-            Some((edition, parts)) => {
-                let stage = edition
-                    .plan
-                    .stages
-                    .iter()
-                    .find(|stage| stage.operators.iter().any(|operator| operator.name == name));
-                parts.sinks.contains(name)
-                    || stage.is_some_and(|stage| parts.stages.contains(&stage.name))
-            }
-        }
-    }
 }
 
 /// Names of what can be rebuilt: table sinks and processors.
@@ -81,7 +65,7 @@ pub(crate) fn rebuildable(plan: &Plan) -> Vec<&str> {
 }
 
 /// Why there is nothing of this name to rebuild; none if there is.
-fn not_rebuildable(plan: &Plan, name: &str) -> Option<String> {
+pub(super) fn not_rebuildable(plan: &Plan, name: &str) -> Option<String> {
     let known = rebuildable(plan);
     if known.contains(&name) {
         return None;
@@ -106,32 +90,37 @@ pub(crate) fn unknown_part(name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Begins a replay that was asked for.
+pub(super) fn begin_replay(replays: &Replays, wish: ReplayWish) -> Result<Value, OperationRefused> {
+    let name = |name: String| {
+        name.parse().map_err(|error| OperationRefused::Invalid(format!("{error}")))
+    };
+    let bound = |text: String| {
+        text.parse::<Bound>().map_err(|error| OperationRefused::Invalid(error.to_string()))
+    };
+    let request = ReplayRequest {
+        stream: name(wish.stream)?,
+        from: bound(wish.from)?,
+        until: wish.until.map(bound).transpose()?,
+        to: name(wish.to)?,
+    };
+    let begun = replays.begin(request, wish.restart);
+    begun.map(|progress| json!(progress)).map_err(OperationRefused::Conflict)
+}
+
 #[async_trait]
 impl Operations for RunningOperations {
     async fn rebuild(&self, name: &str, partial: bool) -> Result<Value, OperationRefused> {
         if let Some(reason) = not_rebuildable(&self.plan, name) {
             return Err(OperationRefused::Unknown(reason));
         }
-        let joined = self.goes_on(name).await;
-        if !joined {
-            let plan = &self.plan;
-            let begun = self
-                .serving
-                .command(
-                    |commanded| {
-                        commanded.raise(plan, name);
-                    },
-                    partial,
-                )
-                .await;
-            match begun {
-                Ok(()) => {}
-                Err(OpenGenerationsError::Begin(error @ BeginRebuildError::TooShort { .. })) => {
-                    return Err(OperationRefused::Conflict(error.to_string()));
-                }
-                Err(error) => return Err(OperationRefused::Unavailable(with_causes(&error))),
+        let joined = match self.serving.rebuild(name, partial).await {
+            Ok(joined) => joined,
+            Err(OpenGenerationsError::Begin(error @ BeginRebuildError::TooShort { .. })) => {
+                return Err(OperationRefused::Conflict(error.to_string()));
             }
-        }
+            Err(error) => return Err(OperationRefused::Unavailable(with_causes(&error))),
+        };
         Ok(json!({"name": name, "joined": joined}))
     }
 
@@ -147,20 +136,7 @@ impl Operations for RunningOperations {
     }
 
     async fn replay(&self, wish: ReplayWish) -> Result<Value, OperationRefused> {
-        let name = |name: String| {
-            name.parse().map_err(|error| OperationRefused::Invalid(format!("{error}")))
-        };
-        let bound = |text: String| {
-            text.parse::<Bound>().map_err(|error| OperationRefused::Invalid(error.to_string()))
-        };
-        let request = ReplayRequest {
-            stream: name(wish.stream)?,
-            from: bound(wish.from)?,
-            until: wish.until.map(bound).transpose()?,
-            to: name(wish.to)?,
-        };
-        let begun = self.replays.begin(request, wish.restart);
-        begun.map(|progress| json!(progress)).map_err(OperationRefused::Conflict)
+        begin_replay(&self.replays, wish)
     }
 
     async fn replay_progress(&self, id: &str) -> Option<Value> {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use millrace_core::Partition;
 use millrace_core::StreamName;
 use millrace_log::Log;
+use millrace_log::StageConfig;
 use millrace_log::StreamConfig;
 use millrace_log::TaskName;
 use millrace_log::ViewNames;
 use millrace_plan::Plan;
+use millrace_plan::model::StagePlan;
 use millrace_plan::model::StreamPlan;
 use millrace_tables::SinkTable;
 use millrace_tables::sink::TableSink;
@@ -80,6 +82,15 @@ impl Edition {
             retention: stream.retention,
         };
         self.plan.streams.iter().map(config).collect()
+    }
+
+    /// The stages as the log keeps their tasks.
+    pub(crate) fn stages(&self) -> Vec<StageConfig> {
+        let config = |stage: &StagePlan| StageConfig {
+            name: self.task(&stage.name, 0).stage,
+            partitions: stage.partitions,
+        };
+        self.plan.stages.iter().map(config).collect()
     }
 
     /// The plan whose sinks have the generations that name their positions: those of everything

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::edition::Edition;
 use super::edition::Parts;
 use super::gate::Ends;
+use super::ledger::Halt;
 use super::ledger::PendingRecord;
 use super::pending::Reached;
 use super::switch::LOOK;
@@ -47,15 +48,19 @@ impl Rebuilder {
             return Ok(None);
         }
         if parts.stages.is_empty() {
-            running.stop_tables(&parts.sinks).await;
+            tokio::join!(
+                running.stop_tables(&parts.sinks),
+                self.halt(Halt::Tables(parts.sinks.clone()))
+            )
+            .1?;
         } else {
-            running.stop_engine().await;
+            tokio::join!(running.stop_engine(), self.halt(Halt::Tasks)).1?;
         }
         if !self.until_sent(stop, served, &stages).await? {
             return Ok(None);
         }
         if !parts.stages.is_empty() {
-            running.stop().await;
+            tokio::join!(running.stop(), self.halt(Halt::All)).1?;
         }
         let last = self.reached(served, &moving).await?;
         if !self.until_passed(stop, edition, parts, &last).await? {
@@ -85,6 +90,16 @@ impl Rebuilder {
                 }
             }
         }
+    }
+
+    /// Has the other processes stop as well, and gives them the time to. One that does not stop in
+    /// time makes nothing wrong: what it still sends is sent once more from the new streams.
+    async fn halt(&self, halt: Halt) -> Result<(), Trouble> {
+        if let Some(patience) = self.others {
+            self.serving.halt(Some(halt)).await?;
+            tokio::time::sleep(patience).await;
+        }
+        Ok(())
     }
 
     /// Waits until parts of an edition have read as far as others had, but not longer than what is

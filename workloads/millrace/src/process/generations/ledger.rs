@@ -7,10 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millrace_core::Offset;
 use millrace_core::Partition;
+use millrace_core::StreamName;
 use millrace_log::ClaimTaskError;
 use millrace_log::CommitTaskError;
+use millrace_log::InputPosition;
 use millrace_log::Log;
+use millrace_log::ReadError;
+use millrace_log::StageConfig;
 use millrace_log::StateChange;
+use millrace_log::StateEntry;
 use millrace_log::TaskClaim;
 use millrace_log::TaskCommit;
 use millrace_log::TaskName;
@@ -21,8 +26,9 @@ use millrace_plan::model::SinkTarget;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// The task whose state the ledger is. Declared names have no `.`.
-const TASK: &str = "pipeline.generations";
+/// The task whose state the ledger is, and the group of those who may write it. Declared names have
+/// no `.`.
+pub(crate) const TASK: &str = "pipeline.generations";
 const STORE: &str = "ledger";
 const KEY: &[u8] = b"ledger";
 
@@ -35,6 +41,9 @@ pub(crate) enum LedgerError {
     /// It cannot be read.
     #[error("cannot read which generations are served")]
     Claim(#[from] ClaimTaskError),
+    /// It cannot be looked at.
+    #[error("cannot look at which generations are served")]
+    Read(#[from] ReadError),
     /// It was written by a later program.
     #[error(
         "the ledger of generations has form {0}, this program reads up to {VERSION}: use a newer Millrace"
@@ -135,6 +144,31 @@ pub(crate) struct Garbage {
     pub(crate) tables: BTreeSet<(String, String, i32)>,
 }
 
+/// What all processes stop while the one that rebuilds makes the switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Halt {
+    /// Some table sinks.
+    Tables(BTreeSet<String>),
+    /// Tasks.
+    Tasks,
+    /// Tasks and sinks.
+    All,
+}
+
+/// A rebuild that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// What was made anew, or was to be.
+    pub(crate) parts: BTreeSet<String>,
+    /// Why it was given up; none if it was switched to.
+    pub(crate) reason: Option<String>,
+    /// Recorded entries that it read.
+    pub(crate) entries: i64,
+    /// When it had begun, in milliseconds since 1970.
+    pub(crate) since: i64,
+}
+
 /// All that is kept of generations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
@@ -159,25 +193,62 @@ pub(crate) struct Ledger {
     pub(crate) own: BTreeMap<String, i32>,
     pub(crate) pending: Option<PendingRecord>,
     pub(crate) garbage: Garbage,
+    /// What stands still for the switch that is being made.
+    #[serde(default)]
+    pub(crate) halt: Option<Halt>,
+    /// The last rebuild, until another one begins.
+    #[serde(default)]
+    pub(crate) ended: Option<Ended>,
+}
+
+/// What the ledger is kept in.
+pub(crate) fn stage() -> StageConfig {
+    StageConfig { name: TASK.to_owned(), partitions: 1 }
+}
+
+fn task() -> TaskName {
+    TaskName { stage: TASK.to_owned(), partition: 0 }
+}
+
+impl Ledger {
+    /// The ledger of a pipeline that has never run.
+    fn new() -> Self {
+        Self { version: VERSION, ..Self::default() }
+    }
+
+    /// The ledger as it was last written, by whomever; none if it never was.
+    pub(crate) async fn read(log: &dyn Log) -> Result<Option<Self>, LedgerError> {
+        find(&log.task_state(&task()).await?)
+    }
+}
+
+fn find(state: &[StateEntry]) -> Result<Option<Ledger>, LedgerError> {
+    state.iter().find(|entry| entry.store == STORE).map(|entry| decode(&entry.value)).transpose()
+}
+
+/// Who may change the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// This process alone has the log.
+    Alone,
+    /// Who has the first partition of the dead letters in the group [`TASK`].
+    Member,
 }
 
 /// The ledger with the right to change it.
 pub(crate) struct LedgerStore {
     log: Arc<dyn Log>,
     claim: TaskClaim,
+    authority: Authority,
     ledger: Ledger,
 }
 
 impl LedgerStore {
     /// Reads the ledger; empty if there is none yet.
-    pub(crate) async fn open(log: Arc<dyn Log>) -> Result<Self, LedgerError> {
-        let task = TaskName { stage: TASK.to_owned(), partition: 0 };
-        let (claim, snapshot) = log.claim_task(&task).await?;
-        let ledger = match snapshot.state.iter().find(|entry| entry.store == STORE) {
-            None => Ledger { version: VERSION, ..Ledger::default() },
-            Some(entry) => decode(&entry.value)?,
-        };
-        Ok(Self { log, claim, ledger })
+    pub(crate) async fn open(log: Arc<dyn Log>, authority: Authority) -> Result<Self, LedgerError> {
+        let (claim, snapshot) = log.claim_task(&task()).await?;
+        let ledger = find(&snapshot.state)?.unwrap_or_else(Ledger::new);
+        Ok(Self { log, claim, authority, ledger })
     }
 
     /// The ledger as it was last written.
@@ -201,7 +272,19 @@ impl LedgerStore {
             key: Bytes::from_static(KEY),
             value: Some(value.into()),
         };
-        let commit = TaskCommit { state: vec![change], ..TaskCommit::default() };
+        // A member commits a position of what its group reads: that is what a later one is told
+        // from an earlier one by.
+        let position = InputPosition {
+            stream: StreamName::dead_letters(),
+            partition: 0,
+            next: 0,
+            metadata: Bytes::new(),
+        };
+        let positions = match self.authority {
+            Authority::Alone => Vec::new(),
+            Authority::Member => vec![position],
+        };
+        let commit = TaskCommit { state: vec![change], positions, ..TaskCommit::default() };
         self.log.commit_task(&self.claim, commit).await?;
         self.ledger = ledger;
         Ok(())

@@ -7,13 +7,16 @@
 
 mod begin;
 mod edition;
+mod ensure;
 mod exchange;
+mod follower;
 mod gate;
 mod going_on;
 mod ledger;
 mod pending;
 mod progress;
 mod reconcile;
+pub(crate) mod requests;
 mod serving;
 mod switch;
 #[cfg(test)]
@@ -22,9 +25,21 @@ mod switching;
 pub(crate) use begin::BeginRebuildError;
 pub(crate) use edition::Edition;
 pub(crate) use edition::Parts as PartNames;
+pub(crate) use ensure::prepare;
+pub(crate) use follower::Follower;
+pub(crate) use follower::OTHERS_PATIENCE;
+pub(crate) use follower::Target;
+pub(crate) use ledger::Authority;
+pub(crate) use ledger::Halt;
+pub(crate) use ledger::Ledger;
 pub(crate) use ledger::LedgerError;
 pub(crate) use ledger::LedgerStore;
+pub(crate) use ledger::Numbers;
+pub(crate) use ledger::stage as ledger_stage;
+pub(crate) use ledger::TASK as GENERATIONS;
 pub(crate) use progress::RebuildState;
+pub(crate) use progress::shared_progress;
+pub(crate) use reconcile::wanted;
 pub(crate) use serving::OpenGenerationsError;
 pub(crate) use serving::Serving;
 pub(crate) use switch::Rebuilder;

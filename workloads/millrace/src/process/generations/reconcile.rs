@@ -29,6 +29,12 @@ pub(super) fn edition(declared: &Plan, commanded: &Commanded) -> Edition {
     Edition { numbers: plan.generations().into(), plan: Arc::new(plan) }
 }
 
+/// What a resource asks for, with what commands have raised.
+pub(crate) fn wanted(declared: &Plan, ledger: Option<&Ledger>) -> Edition {
+    let commanded = ledger.map(|l| l.pending.as_ref().map_or(&l.commanded, |p| &p.commanded));
+    edition(declared, &commanded.cloned().unwrap_or_default())
+}
+
 pub(super) fn served(declared: &Plan, ledger: &Ledger, log: &dyn Log) -> Edition {
     let Edition { plan, numbers: wanted } = edition(declared, &ledger.commanded);
     Edition { plan, numbers: ledger.serving.clone() }.with_partitions_of(log, &wanted)
@@ -131,15 +137,29 @@ pub(super) fn resting(
     .retain_sinks(&served.table_sinks())
 }
 
-/// Takes over parts that are new, what the resource raises and what was asked for meanwhile.
-/// Returns what is served and what is to be made.
+/// Writes what [`reconciled`] finds. Returns what is served and what is to be made.
 pub(super) async fn reconcile(
     declared: &Plan,
     log: &Arc<dyn Log>,
     store: &mut LedgerStore,
     wanted: &Numbers,
 ) -> Result<(Edition, Option<Edition>), OpenGenerationsError> {
-    let mut ledger = store.ledger().clone();
+    let ledger = reconciled(declared, log, store.ledger(), wanted).await?;
+    store.change(|kept| *kept = ledger).await?;
+    let ledger = store.ledger();
+    Ok((served(declared, ledger, &**log), pending(declared, ledger)))
+}
+
+/// Takes over parts that are new, what the resource raises and what was asked for meanwhile.
+pub(super) async fn reconciled(
+    declared: &Plan,
+    log: &Arc<dyn Log>,
+    found: &Ledger,
+    wanted: &Numbers,
+) -> Result<Ledger, OpenGenerationsError> {
+    let mut ledger = found.clone();
+    // Whoever made a switch is no longer there.
+    ledger.halt = None;
     let before = ledger.pending.clone();
     let mut commanded = before.as_ref().map_or(&ledger.commanded, |p| &p.commanded).clone();
     for (name, partial) in std::mem::take(&mut ledger.requested) {
@@ -179,8 +199,8 @@ pub(super) async fn reconcile(
             let log_streams = served(declared, &ledger, log).streams();
             log.ensure_streams(&log_streams).await?;
             let partial = ledger.partial;
-            let left = pending(declared, store.ledger());
-            let noted = noted(left.as_ref(), store.ledger().pending.as_ref(), &to);
+            let left = pending(declared, found);
+            let noted = noted(left.as_ref(), found.pending.as_ref(), &to);
             let commanded = commanded.clone();
             let record = begin(log, &to, &parts, commanded, &ledger.began, partial, now_millis())?;
             Some(PendingRecord { noted, ..record })
@@ -191,7 +211,7 @@ pub(super) async fn reconcile(
         ledger.partial = false;
     }
     // What an earlier rebuild had made that is no longer wanted.
-    if let Some(left) = pending(declared, store.ledger())
+    if let Some(left) = pending(declared, found)
         && ledger.pending.as_ref().is_none_or(|record| record.to != left.numbers)
     {
         let wanted = ledger.pending.as_ref().map_or(&ledger.serving, |record| &record.to);
@@ -200,7 +220,5 @@ pub(super) async fn reconcile(
         add(&mut ledger.garbage, garbage);
     }
     ledger.known = rebuildable(declared).into_iter().map(str::to_owned).collect();
-    store.change(|kept| *kept = ledger).await?;
-    let ledger = store.ledger();
-    Ok((served(declared, ledger, &**log), pending(declared, ledger)))
+    Ok(ledger)
 }

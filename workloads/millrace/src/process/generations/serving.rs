@@ -11,13 +11,14 @@ use millrace_log::Log;
 use millrace_log::LogView;
 use millrace_log::ReadError;
 use millrace_log::TaskName;
+use millrace_log::ViewNames;
 use millrace_plan::Plan;
+use millrace_plan::model::StagePlan;
 use millrace_sinks::group_of;
 use millrace_tables::EnsureTableError;
 use millrace_tables::ServeError;
 use millrace_tables::SinkTable;
 use millrace_tables::TableStore;
-use millrace_tables::sink::TableSink;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
@@ -29,8 +30,14 @@ use super::begin::beginnings;
 use super::begin::check_length;
 use super::edition::Edition;
 use super::edition::Parts;
+use super::ensure::ensure_log;
+use super::ensure::ensure_tables;
+use super::ledger;
+use super::ledger::Authority;
 use super::ledger::Commanded;
+use super::ledger::Ended;
 use super::ledger::Garbage;
+use super::ledger::Halt;
 use super::ledger::Ledger;
 use super::ledger::LedgerError;
 use super::ledger::LedgerStore;
@@ -125,20 +132,37 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Finds out what is served, finishes what was interrupted, and makes streams and tables.
+    /// Finds out what is served, finishes what was interrupted, and makes streams and tables, where
+    /// no other process does.
     pub(crate) async fn open(
         declared: Plan,
         log: Arc<dyn Log>,
         tables: Arc<dyn TableStore>,
     ) -> Result<Self, OpenGenerationsError> {
-        let mut store = LedgerStore::open(Arc::clone(&log)).await?;
+        let view = Arc::new(LogView::new(Arc::clone(&log), ViewNames::default()));
+        Self::open_as(Authority::Alone, declared, view, tables).await
+    }
+
+    /// The same with the authority to do so; `view` gets the names of what is served.
+    pub(crate) async fn open_as(
+        authority: Authority,
+        declared: Plan,
+        view: Arc<LogView>,
+        tables: Arc<dyn TableStore>,
+    ) -> Result<Self, OpenGenerationsError> {
+        let log = Arc::clone(view.log());
+        log.ensure_tasks(&[ledger::stage()]).await?;
+        let mut store = LedgerStore::open(Arc::clone(&log), authority).await?;
         let wanted = declared.generations().into();
         check_lowered(store.ledger(), &wanted)?;
         let (served, pending) = reconcile(&declared, &log, &mut store, &wanted).await?;
-        let view = Arc::new(LogView::new(Arc::clone(&log), served.names()));
         let resting = resting(store.ledger(), &wanted, pending.as_ref(), &served);
-        log.ensure_streams(&served.streams()).await?;
+        ensure_log(&*log, &served).await?;
         let rested = store.ledger().serving.clone();
+        ensure_tables(&*log, &*tables, &served, pending.as_ref(), &resting).await?;
+        if authority == Authority::Alone {
+            view.set_names(served.names());
+        }
         let serving = Self {
             declared,
             log,
@@ -152,7 +176,6 @@ impl Serving {
             steady: Mutex::new(()),
         };
         serving.note_beginnings(&served).await?;
-        serving.ensure_tables(&served, pending.as_ref()).await?;
         serving.clear().await?;
         Ok(serving)
     }
@@ -213,6 +236,26 @@ impl Serving {
         }
     }
 
+    /// Begins to rebuild a table sink or a processor; true if a rebuild of it goes on already.
+    pub(crate) async fn rebuild(
+        &self,
+        name: &str,
+        partial: bool,
+    ) -> Result<bool, OpenGenerationsError> {
+        if let Some((edition, parts)) = self.pending().await {
+            let has = |stage: &&StagePlan| stage.operators.iter().any(|o| o.name == name);
+            let stage = edition.plan.stages.iter().find(has);
+            if parts.sinks.contains(name) || stage.is_some_and(|s| parts.stages.contains(&s.name)) {
+                return Ok(true);
+            }
+        }
+        let raise = |commanded: &mut Commanded| {
+            commanded.raise(&self.declared, name);
+        };
+        self.command(raise, partial).await?;
+        Ok(false)
+    }
+
     /// Begins to make parts anew by command.
     pub(crate) async fn command(
         &self,
@@ -237,6 +280,7 @@ impl Serving {
         store
             .change(|ledger| {
                 ledger.pending = Some(record);
+                ledger.ended = None;
                 ledger.partial |= partial;
                 add(&mut ledger.garbage, left.unwrap_or_default());
             })
@@ -261,6 +305,7 @@ impl Serving {
                 let old = served.differing(expected);
                 let garbage = served.garbage(&old, false);
                 let own = own_numbers(&self.declared);
+                let ended = self.ended(&old, ledger, None);
                 store
                     .change(|ledger| {
                         let Some(record) = ledger.pending.take() else { return };
@@ -273,6 +318,8 @@ impl Serving {
                         ledger.declared = declared;
                         ledger.own = own;
                         ledger.partial = false;
+                        ledger.halt = None;
+                        ledger.ended = Some(ended);
                         add(&mut ledger.garbage, garbage);
                     })
                     .await?;
@@ -289,22 +336,45 @@ impl Serving {
     }
 
     /// Gives a rebuild up: what it had made goes, what was served stays.
-    pub(super) async fn give_up(&self, expected: &Numbers) -> Result<(), OpenGenerationsError> {
+    pub(super) async fn give_up(
+        &self,
+        expected: &Numbers,
+        reason: &str,
+    ) -> Result<(), OpenGenerationsError> {
         let mut store = self.ledger.lock().await;
         let ledger = store.ledger();
         let Some(left) = pending(&self.declared, ledger).filter(|left| left.numbers == *expected)
         else {
             return Ok(());
         };
-        let garbage = left.garbage(&left.differing(&ledger.serving), true);
+        let parts = left.differing(&ledger.serving);
+        let ended = self.ended(&parts, ledger, Some(reason.to_owned()));
+        let garbage = left.garbage(&parts, true);
         store
             .change(|ledger| {
                 ledger.pending = None;
                 ledger.partial = false;
+                ledger.halt = None;
+                ledger.ended = Some(ended);
                 add(&mut ledger.garbage, garbage);
             })
             .await?;
         Ok(())
+    }
+
+    /// What is told of the rebuild that goes on when it is over.
+    fn ended(&self, parts: &Parts, ledger: &Ledger, reason: Option<String>) -> Ended {
+        Ended {
+            parts: parts.stages.union(&parts.sinks).cloned().collect(),
+            reason,
+            entries: self.progress.read().as_ref().map_or(0, |progress| progress.total),
+            since: ledger.pending.as_ref().map_or(0, |record| record.since),
+        }
+    }
+
+    /// Has all processes stop what the switch concerns, or go on.
+    pub(super) async fn halt(&self, halt: Option<Halt>) -> Result<(), LedgerError> {
+        self.ledger.lock().await.change(|ledger| ledger.halt = halt).await
     }
 
     /// Notes where sinks that send go on, if what is being made is still this.
@@ -344,7 +414,7 @@ impl Serving {
         if !partial {
             let reached = positions(&*self.log, &*self.tables, &edition, &parts).await?;
             if let Err(error) = check_length(&*self.log, &edition, &parts, &record, &reached) {
-                self.give_up(&edition.numbers).await?;
+                self.give_up(&edition.numbers, &error.to_string()).await?;
                 self.clear().await?;
                 return Err(error.into());
             }
@@ -423,38 +493,6 @@ impl Serving {
             }
         }
         store.change(|ledger| ledger.began = began).await?;
-        Ok(())
-    }
-
-    async fn ensure_tables(
-        &self,
-        served: &Edition,
-        pending: Option<&Edition>,
-    ) -> Result<(), OpenGenerationsError> {
-        for sink in served.table_sinks() {
-            let table = &sink.table.name;
-            let found = self.tables.served(table).await?;
-            if let Some(found) = found.filter(|found| *found > sink.generation) {
-                return Err(OpenGenerationsError::OtherLog {
-                    table: table.clone(),
-                    found,
-                    known: sink.generation,
-                });
-            }
-            if pending.is_some() && self.resting.sinks.contains(&sink.name) {
-                continue;
-            }
-            self.tables.ensure_tables(&[sink.spec()]).await?;
-            // A switch that was interrupted after the ledger was changed.
-            if found != Some(sink.generation) {
-                self.tables.serve(&[Edition::sink_table(&sink)]).await?;
-            }
-        }
-        if let Some(pending) = pending {
-            self.log.ensure_streams(&pending.streams()).await?;
-            let specs: Vec<_> = pending.table_sinks().iter().map(TableSink::spec).collect();
-            self.tables.ensure_tables(&specs).await?;
-        }
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use super::begin::BeginRebuildError;
 use super::begin::check_length;
 use super::edition::Edition;
 use super::edition::Parts;
+use super::ensure::ensure_log;
 use super::gate::Ends;
 use super::ledger::PendingRecord;
 use super::pending::Pending;
@@ -28,6 +29,7 @@ use super::pending::Reached;
 use super::pending::positions;
 use super::progress::RebuildProgress;
 use super::progress::RebuildState;
+use super::progress::counted;
 use super::serving::Serving;
 use crate::process::computing::ComputeContext;
 use crate::process::computing::Computing;
@@ -57,6 +59,8 @@ pub(crate) struct Rebuilder {
     pub(crate) context: Arc<ComputeContext>,
     /// What is served at work; none once the process stops.
     pub(crate) computing: Arc<Mutex<Option<Computing>>>,
+    /// How long other processes take at most to see what is to stand still; none: there are none.
+    pub(crate) others: Option<Duration>,
 }
 
 /// What a rebuild came to.
@@ -124,7 +128,7 @@ impl Rebuilder {
         };
         self.begin_progress(&record, parts);
         serving.clear().await?;
-        serving.log.ensure_streams(&edition.streams()).await?;
+        ensure_log(&*serving.log, edition).await?;
         let sinks = edition.table_sinks();
         let sinks = sinks.iter().filter(|sink| parts.sinks.contains(&sink.name));
         let specs: Vec<_> = sinks.map(millrace_tables::sink::TableSink::spec).collect();
@@ -141,7 +145,7 @@ impl Rebuilder {
             }
             Outcome::GivenUp(reason) => {
                 warn!(message = "A rebuild is given up.", reason);
-                serving.give_up(&record.to).await?;
+                serving.give_up(&record.to, reason).await?;
                 self.tell(RebuildState::GivenUp, Some(reason.clone()));
             }
             Outcome::Superseded | Outcome::Stopped => {}
@@ -303,6 +307,7 @@ impl Rebuilder {
         if !matches!(result, Ok(Some(Outcome::Switched | Outcome::Stopped))) {
             running.stop().await;
             self.start(&mut computing, &served, &resting, stop).await;
+            self.serving.halt(None).await?;
         }
         result
     }
@@ -315,6 +320,8 @@ impl Rebuilder {
             let sinks = edition.table_sinks();
             let sinks = sinks.into_iter().filter(|sink| parts.sinks.contains(&sink.name));
             running.start_tables(&self.context, sinks);
+            let resting = self.serving.resting().await;
+            running.goes_on_as(edition, &resting);
         } else {
             let resting = self.serving.resting().await;
             self.start(&mut computing, edition, &resting, stop).await;
@@ -412,20 +419,7 @@ impl Rebuilder {
         record: &PendingRecord,
         trouble: Option<String>,
     ) {
-        let (mut total, mut done) = (0, 0);
-        for at in reached {
-            for target in &record.targets {
-                if target.stream == at.stream.as_str() && target.partition == at.partition {
-                    let marks = record.began.get(&at.part).map(Vec::as_slice).unwrap_or_default();
-                    let first = marks
-                        .iter()
-                        .find(|m| m.stream == target.stream && m.partition == at.partition)
-                        .map_or(0, |mark| mark.offset);
-                    total += target.offset - first;
-                    done += at.next.clamp(first, target.offset.max(first)) - first;
-                }
-            }
-        }
+        let (total, done) = counted(reached, record);
         if let Some(progress) = self.serving.progress.write().as_mut() {
             progress.state =
                 if trouble.is_some() { RebuildState::Waiting } else { RebuildState::Filling };

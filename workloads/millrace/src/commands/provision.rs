@@ -1,0 +1,89 @@
+//! `millrace provision`: topics, tables and roles, made before processes need them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::commands::needs;
+use crate::connections::Connections;
+use crate::connections::has_tables;
+use crate::exit::Exit;
+use crate::exit::Failure;
+use crate::exit::Outcome;
+use crate::output;
+use crate::output::OutputFormat;
+use crate::pipeline;
+use crate::process::difference::NeedState;
+use crate::process::difference;
+use crate::process::provision::provision;
+use crate::process::separate::process_name;
+use crate::process::shared::Shared;
+
+/// Make what a pipeline needs in Kafka and Postgres: topics, changelogs, the schema and its tables.
+///
+/// What is there stays, so that it can be run again at any time, also while the pipeline runs.
+/// Workers, ingest and query wait until it has been run once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace provision race.yaml --connections /etc/millrace/connections
+  millrace provision race.yaml --connections ./connections --dry-run")]
+pub(crate) struct ProvisionArguments {
+    /// File with a TelemetryPipeline.
+    file: PathBuf,
+
+    /// Folder with `kafka.yaml`, and with `postgres.yaml` where the pipeline has tables. Where it has
+    /// `roles.yaml`, too, the roles and users in it are made in the database, with their rights.
+    #[arg(long, value_name = "DIR")]
+    connections: PathBuf,
+
+    /// Say what is missing, and make nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> Outcome {
+    let plan = pipeline::load(&arguments.file)?;
+    let connections = Connections::read(&arguments.connections, has_tables(&plan))?;
+    let prefix = connections.prefix(&plan.pipeline);
+    let mut roles = false;
+    if !arguments.dry_run {
+        let made = Shared::make_roles(&connections, &plan.pipeline).await;
+        roles = made.map_err(Exit::Unavailable.of())?;
+    }
+    let shared = Shared::connect(connections, &plan.pipeline, &process_name("provision")).await?;
+    let work = async {
+        let before =
+            difference::needs(&plan, &shared, &prefix).await.map_err(Exit::Unavailable.of())?;
+        needs::check(&before)?;
+        if !arguments.dry_run {
+            provision(&plan, &shared).await?;
+        }
+        Ok::<_, Failure>(before)
+    };
+    let result = work.await;
+    shared.close().await;
+    let mut needs = result?;
+    needs.retain(|need| need.state == NeedState::Missing);
+    let verb = if arguments.dry_run { "missing" } else { "made" };
+    if roles && output == OutputFormat::Text {
+        output::line("Roles and users of the database are as roles.yaml says.")?;
+    }
+    match output {
+        OutputFormat::Json => {
+            output::json(&json!({"pipeline": plan.pipeline, verb: needs, "roles": roles}))?;
+        }
+        OutputFormat::Text if needs.is_empty() => {
+            output::line(&format!("{}: everything is there.", plan.pipeline))?;
+        }
+        OutputFormat::Text => {
+            output::line(&format!("{}, {verb}:", plan.pipeline))?;
+            for line in needs::lines(&needs) {
+                output::line(&format!("  {line}"))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `millrace query`: a process that answers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::commands::separate::SeparateArguments;
+use crate::commands::separate::begun;
+use crate::commands::separate::reachable;
+use crate::exit::Exit;
+use crate::exit::Outcome;
+use crate::exposed;
+use crate::output;
+use crate::output::OutputFormat;
+use crate::pipeline;
+use crate::process::query::QueryProcess;
+use crate::process::signals;
+use crate::process::traces::Traces;
+use crate::process::traces::TracesOptions;
+
+/// Answer what is asked, as one of several processes over Kafka and Postgres: tables, live streams,
+/// the dashboard and the API, which `status`, `tail`, `dlq`, `replay`, `rebuild` and `sql` use.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  millrace query race.yaml --connections /etc/millrace/connections
+  millrace query race.yaml --connections ./connections --http-listen 0.0.0.0:8080
+  millrace query race.yaml --connections ./connections --http-listen 127.0.0.1:0 --output json")]
+pub(crate) struct QueryArguments {
+    /// File with a TelemetryPipeline.
+    file: PathBuf,
+
+    /// Address of the HTTP port. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    http_listen: SocketAddr,
+
+    #[command(flatten)]
+    separate: SeparateArguments,
+
+    #[command(flatten)]
+    traces: TracesOptions,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: QueryArguments, output: OutputFormat) -> Outcome {
+    let QueryArguments { file, http_listen, separate, traces } = arguments;
+    let plan = pipeline::load(&file)?;
+    if let Some(warning) = exposed::warning(&plan) {
+        output::note(&warning);
+    }
+    let pipeline = plan.pipeline.clone();
+    let options = separate.options(&plan, http_listen, true, PathBuf::from("."))?;
+    let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
+    let process = QueryProcess::open(plan, options).await?;
+    let traces =
+        Traces::start(&traces, &pipeline, process.observer()).map_err(Exit::Config.of())?;
+    let address = reachable(process.http_address());
+    begun(
+        "The process answers. Ctrl-C stops it.",
+        &[
+            ("pipeline", pipeline),
+            ("process", process.name().to_owned()),
+            ("url", format!("{}://{address}", process.http_scheme())),
+        ],
+        output,
+    )?;
+    if let Some(running) = process.start(&shutdown).await? {
+        shutdown.cancelled().await;
+        running.stop().await;
+    }
+    traces.stop().await;
+    Ok(())
+}

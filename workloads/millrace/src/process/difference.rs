@@ -1,0 +1,139 @@
+//! What a pipeline needs of Kafka and Postgres, and what of it is there.
+
+use millrace_core::Partition;
+use millrace_core::StreamName;
+use millrace_log::Log;
+use millrace_plan::Plan;
+use millrace_plan::model::SinkTarget;
+use millrace_sinks::group_of;
+use millrace_tables::ServeError;
+use serde::Serialize;
+
+use crate::process::generations::Edition;
+use crate::process::generations::GENERATIONS;
+use crate::process::generations::Ledger;
+use crate::process::generations::LedgerError;
+use crate::process::generations::wanted;
+use crate::process::shared::Shared;
+
+/// What a part of a pipeline is in Kafka or Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum NeedKind {
+    Topic,
+    Changelog,
+    Group,
+    Table,
+}
+
+/// Whether something is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state", content = "reason")]
+pub(crate) enum NeedState {
+    /// It is as it is wanted.
+    There,
+    /// `millrace provision` makes it.
+    Missing,
+    /// It is made by itself when it is first used.
+    ByItself,
+    /// It cannot become what is wanted.
+    Refused(String),
+}
+
+/// Something that a pipeline needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Need {
+    pub(crate) kind: NeedKind,
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) partitions: Option<Partition>,
+    #[serde(flatten)]
+    pub(crate) state: NeedState,
+}
+
+/// Something that cannot be found out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompareError {
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The tables cannot be looked at.
+    #[error(transparent)]
+    Tables(#[from] ServeError),
+}
+
+/// What a pipeline needs, in the order in which data pass it. `prefix` is what names in Kafka begin
+/// with.
+pub(crate) async fn needs(
+    plan: &Plan,
+    shared: &Shared,
+    prefix: &str,
+) -> Result<Vec<Need>, CompareError> {
+    let ledger = Ledger::read(&*shared.log).await?;
+    let edition = wanted(plan, ledger.as_ref());
+    let mut needs: Vec<Need> = Vec::new();
+    for stream in edition.streams() {
+        let found = partitions_of(&*shared.log, &stream.name);
+        let state = match found {
+            None => NeedState::Missing,
+            Some(found) if found == stream.partitions => NeedState::There,
+            Some(found) => NeedState::Refused(format!(
+                "it has {found} partitions and {} are declared: the number is part of where keys lie and cannot \
+                 change. Write {found}, or raise the `generation` of the processor that writes it",
+                stream.partitions
+            )),
+        };
+        needs.push(Need {
+            kind: NeedKind::Topic,
+            name: format!("{prefix}{}", stream.name),
+            partitions: Some(stream.partitions),
+            state,
+        });
+    }
+    // That a changelog is there shows in its topic alone, which provision looks at.
+    let of_its_own = if ledger.is_some() { NeedState::There } else { NeedState::Missing };
+    for stage in edition.stages() {
+        needs.push(Need {
+            kind: NeedKind::Changelog,
+            name: format!("{prefix}{}.changelog", stage.name),
+            partitions: Some(stage.partitions),
+            state: of_its_own.clone(),
+        });
+    }
+    needs.push(Need {
+        kind: NeedKind::Changelog,
+        name: format!("{prefix}{GENERATIONS}.changelog"),
+        partitions: Some(1),
+        state: of_its_own,
+    });
+    for group in groups(&edition) {
+        let name = format!("{prefix}{group}");
+        needs.push(Need { kind: NeedKind::Group, name, partitions: None, state: NeedState::ByItself });
+    }
+    for sink in edition.table_sinks() {
+        let table = &sink.table.name;
+        let state = match shared.tables.served(table).await? {
+            Some(_) => NeedState::There,
+            None => NeedState::Missing,
+        };
+        needs.push(Need { kind: NeedKind::Table, name: table.clone(), partitions: None, state });
+    }
+    Ok(needs)
+}
+
+/// The groups of an edition's stages and of the sinks that send.
+fn groups(edition: &Edition) -> Vec<String> {
+    let stages = edition.stages().into_iter().map(|stage| stage.name);
+    let plan = edition.outward();
+    let sinks = plan.sinks.iter().filter_map(|sink| match &sink.target {
+        SinkTarget::Mqtt(_) | SinkTarget::Webhook(_) => Some(group_of(sink)),
+        SinkTarget::Table(_) | SinkTarget::Archive(_) => None,
+    });
+    stages.chain(sinks).chain([GENERATIONS.to_owned()]).collect()
+}
+
+/// How many partitions the log has of a stream; none if it has no such stream.
+fn partitions_of(log: &dyn Log, stream: &StreamName) -> Option<Partition> {
+    let known = (0..).take_while(|partition| log.partition_info(stream, *partition).is_ok());
+    known.last().map(|last| last + 1)
+}

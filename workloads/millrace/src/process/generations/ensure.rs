@@ -1,0 +1,77 @@
+//! Streams, tasks and tables: made where they are not there yet.
+
+use std::sync::Arc;
+
+use millrace_log::Log;
+use millrace_plan::Plan;
+use millrace_tables::TableStore;
+use millrace_tables::sink::TableSink;
+
+use super::edition::Edition;
+use super::edition::Parts;
+use super::ledger::Ledger;
+use super::reconcile::check_lowered;
+use super::reconcile::pending;
+use super::reconcile::reconciled;
+use super::reconcile::resting;
+use super::reconcile::served;
+use super::serving::OpenGenerationsError;
+
+/// Makes streams, tasks and tables as [`Serving::open`](super::Serving::open) does, where a ledger is
+/// there that others may change at any time: it stays as it is.
+pub(crate) async fn prepare(
+    declared: &Plan,
+    log: &Arc<dyn Log>,
+    tables: &dyn TableStore,
+    found: &Ledger,
+) -> Result<(), OpenGenerationsError> {
+    let wanted = declared.generations().into();
+    check_lowered(found, &wanted)?;
+    let ledger = reconciled(declared, log, found, &wanted).await?;
+    let served = served(declared, &ledger, &**log);
+    let pending = pending(declared, &ledger);
+    let resting = resting(&ledger, &wanted, pending.as_ref(), &served);
+    ensure_log(&**log, &served).await?;
+    ensure_tables(&**log, tables, &served, pending.as_ref(), &resting).await
+}
+
+/// Makes the streams and tasks of an edition.
+pub(super) async fn ensure_log(log: &dyn Log, edition: &Edition) -> Result<(), OpenGenerationsError> {
+    log.ensure_streams(&edition.streams()).await?;
+    log.ensure_tasks(&edition.stages()).await?;
+    Ok(())
+}
+
+pub(super) async fn ensure_tables(
+    log: &dyn Log,
+    tables: &dyn TableStore,
+    served: &Edition,
+    pending: Option<&Edition>,
+    resting: &Parts,
+) -> Result<(), OpenGenerationsError> {
+    for sink in served.table_sinks() {
+        let table = &sink.table.name;
+        let found = tables.served(table).await?;
+        if let Some(found) = found.filter(|found| *found > sink.generation) {
+            return Err(OpenGenerationsError::OtherLog {
+                table: table.clone(),
+                found,
+                known: sink.generation,
+            });
+        }
+        if pending.is_some() && resting.sinks.contains(&sink.name) {
+            continue;
+        }
+        tables.ensure_tables(&[sink.spec()]).await?;
+        // A switch that was interrupted after the ledger was changed.
+        if found != Some(sink.generation) {
+            tables.serve(&[Edition::sink_table(&sink)]).await?;
+        }
+    }
+    if let Some(pending) = pending {
+        ensure_log(log, pending).await?;
+        let specs: Vec<_> = pending.table_sinks().iter().map(TableSink::spec).collect();
+        tables.ensure_tables(&specs).await?;
+    }
+    Ok(())
+}
