@@ -54,6 +54,8 @@ pub(super) enum ReadTopicError {
     Read(#[from] ReadError),
     #[error("cannot store what was read")]
     Commit(#[from] CommitTaskError),
+    #[error("the topic is gone, or the log is closed")]
+    Gone,
     #[error(transparent)]
     Attach(#[from] AttachExternalError),
     #[error(
@@ -76,19 +78,20 @@ impl PartitionIntake {
     /// Reads until the partition is lost or everything stops. A failure of any kind begins anew
     /// from what was committed last: a commit whose answer was lost may have been made.
     pub(super) async fn run(self) -> Result<(), CommitTaskError> {
-        let mut retry = RETRY;
+        let (mut retry, mut is_again) = (RETRY, false);
         while !self.assigned.stop.is_cancelled() {
             let mut is_going = || retry.reset();
-            let error = match self.session(&mut is_going).await {
-                Ok(()) => break,
-                Err(ReadTopicError::Commit(error @ CommitTaskError::Fenced { .. }))
-                    if self.assigned.is_ours_alone =>
-                {
-                    self.component.set(State::Failed(with_causes(&error)));
-                    return Err(error);
-                }
-                Err(error) => error,
-            };
+            let error =
+                match self.session(std::mem::replace(&mut is_again, true), &mut is_going).await {
+                    Ok(()) => break,
+                    Err(ReadTopicError::Commit(error @ CommitTaskError::Fenced { .. }))
+                        if self.assigned.is_ours_alone =>
+                    {
+                        self.component.set(State::Failed(with_causes(&error)));
+                        return Err(error);
+                    }
+                    Err(error) => error,
+                };
             self.way.route.metrics.unavailable.inc();
             let reason = with_causes(&error);
             warn!(
@@ -106,11 +109,15 @@ impl PartitionIntake {
     }
 
     /// Reads from what was committed last, until told to stop.
-    async fn session(&self, is_going: &mut (dyn FnMut() + Send)) -> Result<(), ReadTopicError> {
+    async fn session(
+        &self,
+        is_again: bool,
+        is_going: &mut (dyn FnMut() + Send),
+    ) -> Result<(), ReadTopicError> {
         let (way, stop) = (&self.way, &self.assigned.stop);
         let (source, partition) = (&way.kafka.source, self.assigned.partition);
-        if way.log.partition_info(source, partition).is_err() {
-            // The topic got partitions since it was found.
+        if is_again || way.log.partition_info(source, partition).is_err() {
+            // It may have got partitions since it was found, or be gone.
             way.log.attach_external(source, &way.kafka.topic).await?;
         }
         let task = TaskName { stage: source.to_string(), partition };
@@ -146,8 +153,7 @@ impl PartitionIntake {
             };
             match stop.run_until_cancelled(waiting).await {
                 Some(true) => {}
-                // A log that is closed tells of nothing any more; the stop comes next.
-                Some(false) => stop.cancelled().await,
+                Some(false) => return Err(ReadTopicError::Gone),
                 None => return Ok(()),
             }
         }
@@ -174,8 +180,14 @@ impl PartitionIntake {
                 }
             });
         };
-        if next > info.end {
-            return Err(ReadTopicError::AnotherTopic { partition, next, end: info.end });
+        let mut end = info.end;
+        if next > end {
+            // Others may have come further than is known here.
+            way.log.attach_external(&way.kafka.source, &way.kafka.topic).await?;
+            end = way.log.partition_info(&way.kafka.source, partition)?.end;
+        }
+        if next > end {
+            return Err(ReadTopicError::AnotherTopic { partition, next, end });
         }
         if next < info.start {
             let offsets = info.start - next;

@@ -137,7 +137,7 @@ impl Contents {
 
     fn output(&mut self, topics: &Topics, output: Append) -> Result<(), AppendError> {
         let Append { stream, partition, entry } = output;
-        let topic = topics.get(&stream).filter(|topic| topic.partition(partition).is_some());
+        let topic = topics.get(&stream).filter(|topic| topic.takes(partition));
         let topic = topic.ok_or(AppendError::UnknownStream { stream, partition })?;
         if let Entry::Record(record) = &entry {
             let headers = record.headers.0.iter();
