@@ -64,6 +64,12 @@ impl Claims {
         }
     }
 
+    /// Ends a claim, if it still counts.
+    pub(super) fn fence(&self, claim: &TaskClaim) {
+        // No claim has an epoch that is still to come.
+        self.update(claim, |claim| claim.epoch += 1);
+    }
+
     /// Ends all claims of a task up to an epoch.
     pub(super) fn end(&self, task: &TaskName, epoch: i64) {
         let ended =
@@ -97,8 +103,13 @@ mod tests {
         assert!(claims.get(&first).is_none());
         claims.update(&first, |claim| claim.end = Some(9));
         assert_eq!(claims.get(&second).and_then(|claim| claim.end), Some(3));
-        claims.end(&task(), 3);
+        claims.fence(&first);
+        assert!(claims.get(&second).is_some());
+        claims.fence(&second);
         assert!(claims.get(&second).is_none());
+        claims.claim(&task(), claim(4).1);
+        claims.end(&task(), 5);
+        assert!(claims.get(&claim(4).0).is_none());
         assert!(claims.is_known(&task()));
     }
 }

@@ -125,8 +125,6 @@ impl CommitterHandle {
 pub(super) struct Party {
     member: Option<(Arc<Member>, Pass)>,
     pub(super) metadata: Arc<ConsumerGroupMetadata>,
-    /// What the brokers call it.
-    pub(super) group: String,
 }
 
 impl Party {
@@ -262,15 +260,14 @@ impl Committer {
         if parties.contains_key(owner.stage()) {
             return Admission::Commit;
         }
-        let group = self.surroundings.names.group(owner.stage());
         let party = match member {
             Some(member) => {
                 let Some(pass) = member.begin_commit() else { return Admission::Wait };
                 let metadata = Arc::clone(&pass.metadata);
-                Party { member: Some((member, pass)), metadata, group }
+                Party { member: Some((member, pass)), metadata }
             }
-            None => match self.surroundings.readers.outsider(&group) {
-                Ok(metadata) => Party { member: None, metadata, group },
+            None => match self.outsider(owner.stage()) {
+                Ok(metadata) => Party { member: None, metadata },
                 Err(error) => {
                     return Admission::Refuse(unavailable(with_causes(&error)));
                 }
@@ -278,6 +275,14 @@ impl Committer {
         };
         parties.insert(owner.stage().to_owned(), party);
         Admission::Commit
+    }
+
+    /// What shows the brokers a group to a process that has not joined it.
+    fn outsider(
+        &self,
+        stage: &str,
+    ) -> Result<Arc<ConsumerGroupMetadata>, client::ConfigureKafkaError> {
+        self.surroundings.readers.outsider(&self.surroundings.names.group(stage))
     }
 
     /// Refuses tasks whose changelog someone else has written to. Between two rebalances a
@@ -415,7 +420,7 @@ impl Committer {
                 self.abort();
                 let of_group = |request: &Request| Some(request.owner.stage()) == stage;
                 let (fenced, rest): (Vec<_>, Vec<_>) = requests.into_iter().partition(of_group);
-                fence(fenced);
+                self.fence(fenced);
                 rest
             }
             Failure::Broken(reason) => {
@@ -431,7 +436,7 @@ impl Committer {
                 );
                 self.producer = None;
                 self.postpone(reason);
-                fence(requests);
+                self.fence(requests);
                 Vec::new()
             }
             Failure::Unknown(reason) => {
@@ -527,6 +532,17 @@ impl Committer {
         }
     }
 
+    /// Ends the claims of requests: whoever made them has to begin anew.
+    fn fence(&self, requests: Vec<Request>) {
+        for request in requests {
+            if let Owner::Task(claim) = &request.owner {
+                self.surroundings.claims.fence(claim);
+            }
+            let error = request.owner.fenced();
+            reply(request, Err(error));
+        }
+    }
+
     fn give_up(&self, requests: Vec<Request>, reason: &str) {
         for request in requests {
             reply(request, Err(unavailable(reason.to_owned())));
@@ -536,13 +552,6 @@ impl Committer {
 
 fn unavailable(reason: String) -> CommitTaskError {
     CommitTaskError::Append(AppendError::Unavailable(reason))
-}
-
-fn fence(requests: Vec<Request>) {
-    for request in requests {
-        let error = request.owner.fenced();
-        reply(request, Err(error));
-    }
 }
 
 fn reply(request: Request, result: Result<Vec<Offset>, CommitTaskError>) {

@@ -17,6 +17,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::Consumer;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::client;
 use super::super::client::ConfigureKafkaError;
@@ -279,13 +280,49 @@ fn unreachable(topic: &str, partition: Partition, source: KafkaError) -> ReadCha
     ReadChangelogError::Unreachable { topic: topic.to_owned(), partition, source }
 }
 
-/// Where partitions end, in the eyes of this reader.
+/// Where partitions end, in the eyes of this reader. While their leaders change it asks again.
 fn ends(
     reader: &Reader,
     partitions: &[(&str, Partition)],
 ) -> Result<Vec<Offset>, ReadChangelogError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (topic, partition, source) = match ask_ends(reader, partitions) {
+            Ok(ends) => return Ok(ends),
+            Err(failed) => failed,
+        };
+        let passes = source.rdkafka_error_code().is_some_and(passes);
+        if !passes || Instant::now() > deadline {
+            return Err(unreachable(topic, partition, source));
+        }
+        thread::sleep(PAUSE);
+        // It is told who leads now; if not, the next question fails.
+        drop(reader.fetch_metadata(Some(topic), PATIENCE));
+    }
+}
+
+/// Whether an error passes by itself, as partitions get new leaders.
+const fn passes(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::OffsetNotAvailable
+            | RDKafkaErrorCode::ReplicaNotAvailable
+            | RDKafkaErrorCode::KafkaStorageError
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::NetworkException
+    )
+}
+
+fn ask_ends<'a>(
+    reader: &Reader,
+    partitions: &[(&'a str, Partition)],
+) -> Result<Vec<Offset>, (&'a str, Partition, KafkaError)> {
     let Some((topic, partition)) = partitions.first() else { return Ok(Vec::new()) };
-    let failed = |error| unreachable(topic, *partition, error);
+    let failed = |error| (*topic, *partition, error);
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for (topic, partition) in partitions {
         list.add_partition_offset(topic, *partition, rdkafka::Offset::End).map_err(failed)?;
@@ -295,7 +332,7 @@ fn ends(
     partitions
         .iter()
         .map(|(topic, partition)| {
-            let failed = |error| unreachable(topic, *partition, error);
+            let failed = |error| (*topic, *partition, error);
             let element = found.find_partition(topic, *partition);
             let element = element.ok_or_else(|| failed(KafkaError::Canceled))?;
             element.error().map_err(failed)?;
