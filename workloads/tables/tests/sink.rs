@@ -262,6 +262,10 @@ fn take(counter: &AtomicUsize) -> bool {
 
 #[async_trait]
 impl TableStore for Failing {
+    fn system(&self) -> &'static str {
+        self.tables.system()
+    }
+
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         self.tables.ensure_tables(tables).await
     }

@@ -31,29 +31,7 @@ async fn open(folder: &Path) -> SqliteStore {
     SqliteStore::open(&folder.join("tables.sqlite")).await.unwrap()
 }
 
-rules!(
-    empty_store;
-    a_commit_writes_rows_and_moves_the_position,
-    a_commit_under_an_earlier_claim_changes_nothing,
-    a_commit_from_another_position_changes_nothing,
-    positions_of_other_partitions_and_generations_are_apart,
-    latest_keeps_the_highest_time_then_the_highest_id,
-    first_keeps_the_lowest_time_then_the_lowest_id,
-    all_keeps_every_event_once,
-    a_batch_of_any_size_is_written_whole,
-    every_type_comes_back_as_it_was_written,
-    a_page_ends_at_the_limit_and_the_next_one_begins_there,
-    a_look_up_filters_by_equality_and_time,
-    a_wrong_look_up_says_what_is_wrong,
-    a_new_column_is_added_and_an_old_one_stays,
-    what_a_table_cannot_become_is_refused_with_the_reason,
-    a_raised_generation_fills_a_table_of_its_own,
-    a_switch_serves_the_new_rows_and_removes_the_old,
-    several_tables_switch_together_or_not_at_all,
-    a_generation_that_waits_can_be_discarded,
-    positions_are_told_by_generation,
-    rows_without_a_primary_key_switch_twice,
-);
+rules!(empty_store);
 
 #[tokio::test]
 async fn what_was_committed_is_there_after_a_restart() {

@@ -1,5 +1,7 @@
 //! What a failure of the database means: for the row, for the moment, or for the connection.
 
+use std::io::ErrorKind;
+
 use sqlx::postgres::PgDatabaseError;
 
 /// The meaning of a failure.
@@ -46,6 +48,10 @@ impl From<&sqlx::Error> for Failure {
                     .to_owned(),
             ),
             sqlx::Error::PoolClosed => Self::Moment("the tables were closed".to_owned()),
+            // What TLS finds wrong comes as invalid data.
+            sqlx::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
+                Self::Connection(format!("the TLS of the connection failed: {source}: {TLS}"))
+            }
             sqlx::Error::Tls(source) => {
                 Self::Connection(format!("the TLS of the connection failed: {source}: {TLS}"))
             }

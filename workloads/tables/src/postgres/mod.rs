@@ -139,15 +139,20 @@ impl PostgresStore {
         self.filled.read().get(&(table.to_owned(), generation)).cloned()
     }
 
-    /// Learns anew which name a generation has in the database.
-    async fn relearn(&self, table: &Table, generation: i32) -> Result<Arc<Table>, CommitError> {
+    /// Learns anew which name a generation has in the database. One that is gone was removed by
+    /// whoever serves another one: no claim of it can commit any more.
+    async fn relearn(
+        &self,
+        table: &Table,
+        SinkPartition { sink, generation, .. }: &SinkPartition,
+    ) -> Result<Arc<Table>, CommitError> {
         let name = &table.plan.name;
         let physical: Result<Option<String>, Failure> = on!(self, connection =>
-            catalogue::physical(&mut connection, &self.names, name, generation));
+            catalogue::physical(&mut connection, &self.names, name, *generation));
         let physical = physical.map_err(refused)?;
-        let physical = physical.ok_or_else(|| CommitError::UnknownTable(name.clone()))?;
+        let physical = physical.ok_or_else(|| CommitError::Fenced { sink: sink.clone() })?;
         let table = Arc::new(Table::new(&self.names, &table.plan, &physical));
-        self.filled.write().insert((name.clone(), generation), Arc::clone(&table));
+        self.filled.write().insert((name.clone(), *generation), Arc::clone(&table));
         Ok(table)
     }
 
@@ -270,7 +275,7 @@ impl TableStore for PostgresStore {
                 Err(Failure::Table(reason)) => last = reason,
                 Err(failure) => return Err(refused(failure)),
             }
-            table = self.relearn(&table, generation).await?;
+            table = self.relearn(&table, &claim.partition).await?;
         }
         Err(CommitError::Unavailable(last))
     }

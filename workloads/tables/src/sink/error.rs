@@ -2,6 +2,7 @@
 
 use millrace_core::Offset;
 use millrace_log::CommitTaskError;
+use millrace_log::JoinGroupError;
 use millrace_log::ReadError;
 
 use crate::CommitError;
@@ -9,6 +10,15 @@ use crate::CommitError;
 /// A sink that cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunSinkError {
+    /// The group of those who share the sink's partitions cannot be joined.
+    #[error("sink `{sink}` cannot share its stream")]
+    Join {
+        /// The sink.
+        sink: String,
+        /// Why not.
+        #[source]
+        source: JoinGroupError,
+    },
     /// The log cannot give what the sink reads.
     #[error("sink `{sink}` cannot read its stream")]
     Read {

@@ -9,13 +9,24 @@ mod dead_letters;
 mod error;
 mod metrics;
 mod partition;
+mod reading;
+mod writing;
 
 use std::sync::Arc;
 
 use millrace_core::Partition;
 use millrace_core::StreamName;
+use millrace_core::with_causes;
 use millrace_log::Log;
+use millrace_log::share::Assigned;
+use millrace_log::share::ShareError;
+use millrace_log::share::ShareNews;
+use millrace_log::share::share;
+use millrace_observe::Component;
+use millrace_observe::ComponentId;
+use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
+use millrace_observe::State;
 use millrace_plan::Plan;
 use millrace_plan::model::SinkTarget;
 use millrace_plan::model::StreamOrigin;
@@ -23,6 +34,8 @@ use millrace_plan::model::TablePlan;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
+use tracing::warn;
 
 use crate::TableSpec;
 use crate::TableStore;
@@ -129,11 +142,15 @@ impl SinkContext {
 /// Runs a sink whose table the store has ensured, until `shutdown`, or, where
 /// `upstream_finished` is given, until it has become `true` and everything before is written.
 ///
+/// Of each stream it reads the partitions that fall to this process: all of them where the log is
+/// its alone, and otherwise those that it gets as a member of the group that is called as
+/// [`TableSink::task_stage`] says, as long as it has them.
+///
 /// While the log or the database is unavailable the sink waits, says why, and goes on by itself.
 ///
 /// # Errors
-/// When a partition cannot go on: its data is damaged, or someone else took it over. The other
-/// partitions go on first, until they are done.
+/// When a partition cannot go on: its data is damaged, or someone else took it over and nobody
+/// else should. The other partitions go on first, until they are done.
 pub async fn run_table_sink(
     sink: TableSink,
     context: SinkContext,
@@ -141,24 +158,82 @@ pub async fn run_table_sink(
     shutdown: CancellationToken,
 ) -> Result<(), RunSinkError> {
     let sink = Arc::new(sink);
-    let mut readers = JoinSet::new();
+    let mut inputs = JoinSet::new();
     for input in &sink.inputs {
-        for partition in 0..input.partitions {
-            let reader = PartitionReader::new(
-                Arc::clone(&sink),
-                input.clone(),
-                partition,
-                context.clone(),
-                shutdown.clone(),
-            );
-            readers.spawn(reader.run(upstream_finished.clone()));
-        }
+        let component = context.observer.component(
+            ComponentKind::Sink,
+            &sink.name,
+            Some(input.stream.as_str()),
+            None,
+        );
+        let input = Input {
+            sink: Arc::clone(&sink),
+            input: input.clone(),
+            context: context.clone(),
+            upstream_finished: upstream_finished.clone(),
+        };
+        let shutdown = shutdown.clone();
+        inputs.spawn(async move { input.run(component, &shutdown).await });
     }
     let mut result = Ok(());
-    while let Some(finished) = readers.join_next().await {
+    while let Some(finished) = inputs.join_next().await {
         let finished = finished
             .unwrap_or_else(|source| Err(RunSinkError::Reader { sink: sink.name.clone(), source }));
         result = result.and(finished);
     }
     result
+}
+
+/// A stream of a sink, as far as it is read here.
+struct Input {
+    sink: Arc<TableSink>,
+    input: SinkInput,
+    context: SinkContext,
+    upstream_finished: Option<watch::Receiver<bool>>,
+}
+
+impl Input {
+    async fn run(
+        &self,
+        component: Arc<Component>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), RunSinkError> {
+        let Self { sink, input, context, .. } = self;
+        let tell = |news: ShareNews<'_>| match news {
+            ShareNews::Waiting(error) => {
+                let reason = with_causes(error);
+                warn!(
+                    message = "A table sink waits for the log.",
+                    sink = sink.name,
+                    error = reason
+                );
+                component.set(State::Waiting(reason));
+            }
+            ShareNews::Joined => context.observer.forget(&component.id),
+            ShareNews::Gone(partition) => {
+                context
+                    .observer
+                    .forget(&ComponentId { partition: Some(partition), ..component.id.clone() });
+            }
+        };
+        let work = |assigned: Assigned| {
+            let reader =
+                PartitionReader::new(Arc::clone(sink), input.clone(), &assigned, context.clone());
+            reader.run(self.upstream_finished.clone())
+        };
+        let group = sink.task_stage(&input.stream);
+        let streams = [input.stream.clone()];
+        let shared = share(&*context.log, &group, &streams, shutdown, tell, work).await;
+        shared.map_err(|error| match error {
+            ShareError::Join(source) => {
+                let failure = RunSinkError::Join { sink: sink.name.clone(), source };
+                let reason = with_causes(&failure);
+                error!(message = "A table sink cannot run.", error = reason);
+                component.set(State::Failed(reason));
+                failure
+            }
+            ShareError::Work(failure) => failure,
+            ShareError::Broken(source) => RunSinkError::Reader { sink: sink.name.clone(), source },
+        })
+    }
 }

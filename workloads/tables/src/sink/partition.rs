@@ -2,24 +2,15 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::SystemTime;
 
-use millrace_core::DeadLetter;
 use millrace_core::Offset;
 use millrace_core::Partition;
-use millrace_core::Record;
-use millrace_core::dead_letter::SourcePosition;
 use millrace_core::with_causes;
 use millrace_log::ClaimTaskError;
-use millrace_log::CommitTaskError;
-use millrace_log::Entry;
-use millrace_log::InputPosition;
-use millrace_log::ReadBatch;
 use millrace_log::ReadError;
-use millrace_log::ReadLimit;
 use millrace_log::TaskClaim;
-use millrace_log::TaskCommit;
 use millrace_log::TaskName;
+use millrace_log::share::Assigned;
 use millrace_observe::Component;
 use millrace_observe::ComponentKind;
 use millrace_observe::State;
@@ -30,50 +21,43 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
-use super::RowOrder;
 use super::RunSinkError;
 use super::SinkContext;
 use super::SinkInput;
 use super::TableSink;
-use super::committed::note_latency;
-use super::dead_letters::appends;
-use super::dead_letters::dead_letter;
 use super::metrics::SinkLabels;
-use crate::CommitError;
-use crate::Row;
+use super::reading::Batch;
+use super::reading::Reading;
 use crate::SinkClaim;
 use crate::SinkPartition;
-
-/// Entries of a read while the reader keeps up, and while it is far behind.
-const BATCH_ENTRIES: usize = 1000;
-const MAX_BATCH_ENTRIES: usize = 8000;
-
-/// Offsets that a reader passes without a row before it commits its position all the same.
-const MAX_UNCOMMITTED: Offset = 1000;
 
 /// Pauses between attempts while the log or the database is unavailable.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a reader whose partition was taken over waits to be told that it is elsewhere.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a reader waits where the log has more than it gives at present.
+const NOTHING_YET: Duration = Duration::from_millis(5);
+
+/// How long the end of a log that several processes write may take to be known here.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a reader stops before its end.
-enum Stop {
+pub(super) enum Stop {
     Shutdown,
+    /// Someone else has claimed the partition.
+    Fenced(RunSinkError),
     Failed(RunSinkError),
 }
 
 /// What the reader may do once it has claimed its partition.
-struct Claims {
+pub(super) struct Claims {
     /// Rows and position.
-    table: SinkClaim,
+    pub(super) table: SinkClaim,
     /// Dead letters.
-    log: TaskClaim,
-}
-
-/// A record that is a row, and where it stood.
-struct Candidate {
-    offset: Offset,
-    record: Record,
-    row: Row,
+    pub(super) log: TaskClaim,
 }
 
 pub(super) struct PartitionReader {
@@ -81,18 +65,20 @@ pub(super) struct PartitionReader {
     pub(super) input: SinkInput,
     pub(super) partition: Partition,
     pub(super) context: SinkContext,
+    /// Whether nobody else can ever have the partition.
+    is_ours_alone: bool,
     shutdown: CancellationToken,
-    component: Arc<Component>,
-    labels: SinkLabels,
-    latency: Histogram,
-    /// The next offset to read.
-    position: Offset,
+    pub(super) component: Arc<Component>,
+    pub(super) labels: SinkLabels,
+    pub(super) latency: Histogram,
+    /// The next offset to write.
+    pub(super) position: Offset,
     /// The position in the database; marks may lie between.
-    committed: Offset,
+    pub(super) committed: Offset,
     /// Everything below that is no row is among the dead letters already.
-    dead_lettered: Offset,
+    pub(super) dead_lettered: Offset,
     /// Rows below that the database refuses are among the dead letters already.
-    refused: Offset,
+    pub(super) refused: Offset,
     pause: Duration,
 }
 
@@ -100,15 +86,14 @@ impl PartitionReader {
     pub(super) fn new(
         sink: Arc<TableSink>,
         input: SinkInput,
-        partition: Partition,
+        assigned: &Assigned,
         context: SinkContext,
-        shutdown: CancellationToken,
     ) -> Self {
         let component = context.observer.component(
             ComponentKind::Sink,
             &sink.name,
             Some(input.stream.as_str()),
-            Some(partition),
+            Some(assigned.partition),
         );
         let labels = SinkLabels { sink: sink.name.clone() };
         Self {
@@ -116,9 +101,10 @@ impl PartitionReader {
             labels,
             sink,
             input,
-            partition,
+            partition: assigned.partition,
             context,
-            shutdown,
+            is_ours_alone: assigned.is_ours_alone,
+            shutdown: assigned.stop.clone(),
             component,
             position: 0,
             committed: 0,
@@ -128,17 +114,30 @@ impl PartitionReader {
         }
     }
 
-    /// Reads and writes until the end or the shutdown.
+    /// Reads and writes until the end or the shutdown. Where the partition is taken over and still
+    /// ours after a while, it is claimed again.
     pub(super) async fn run(
         mut self,
         upstream_finished: Option<watch::Receiver<bool>>,
     ) -> Result<(), RunSinkError> {
-        match self.follow(upstream_finished).await {
-            Ok(()) | Err(Stop::Shutdown) => {
+        let stop = loop {
+            match self.follow(upstream_finished.clone()).await {
+                Ok(()) => break Stop::Shutdown,
+                Err(Stop::Fenced(failure)) if !self.is_ours_alone => {
+                    self.pause = self.pause.max(FENCED_PAUSE);
+                    if let Err(stop) = self.wait(with_causes(&failure)).await {
+                        break stop;
+                    }
+                }
+                Err(stop) => break stop,
+            }
+        };
+        match stop {
+            Stop::Shutdown => {
                 self.component.set(State::Finished);
                 Ok(())
             }
-            Err(Stop::Failed(failure)) => {
+            Stop::Fenced(failure) | Stop::Failed(failure) => {
                 let reason = with_causes(&failure);
                 error!(
                     message = "A table sink has stopped.",
@@ -163,23 +162,37 @@ impl PartitionReader {
             .follow(&self.input.stream, self.partition)
             .map_err(|source| self.unreadable(source))?;
         let claims = self.claim().await?;
-        self.check_position()?;
-        let mut entries = BATCH_ENTRIES;
+        self.check_position(&mut end).await?;
+        let log = Arc::clone(&self.context.log);
+        let (sink, input) = (Arc::clone(&self.sink), self.input.clone());
+        let mut reading = Reading::new(log, sink, input, self.partition);
+        let mut ahead = None;
         loop {
             // Asked before the read: what was appended before upstream finished is then read.
             let finished = upstream_finished.as_ref().is_some_and(|finished| *finished.borrow());
             let known_end = *end.borrow_and_update();
             self.component.set_lag((known_end - self.position).max(0));
-            let batch = self.read(entries).await?;
+            let batch = match ahead.take() {
+                Some(batch) => batch,
+                None => self.read(&mut reading).await?,
+            };
             self.component.set(State::Running);
-            if !batch.entries.is_empty() || batch.next > self.position {
-                let full = batch.entries.len() >= entries;
-                entries = if full { (entries * 2).min(MAX_BATCH_ENTRIES) } else { BATCH_ENTRIES };
-                self.write(&claims, batch).await?;
+            if batch.next > self.position {
+                if known_end > batch.next {
+                    // While the database is busy with this batch, the next one is prepared.
+                    let next = reading.ahead(batch.next);
+                    self.write(&claims, batch).await?;
+                    (reading, ahead) = next.await.map_err(|source| {
+                        let sink = self.sink.name.clone();
+                        Stop::Failed(RunSinkError::Reader { sink, source })
+                    })?;
+                } else {
+                    self.write(&claims, batch).await?;
+                }
                 continue;
             }
             if finished {
-                return self.commit(&claims, &[], self.position).await;
+                return self.commit(&claims, &Batch::default(), self.position).await;
             }
             tokio::select! {
                 biased;
@@ -189,6 +202,7 @@ impl PartitionReader {
                     changed.map_err(|_| Stop::Shutdown)?;
                 }
                 () = finishing(&mut upstream_finished) => {}
+                () = tokio::time::sleep(NOTHING_YET), if known_end > self.position => {}
             }
         }
     }
@@ -216,6 +230,7 @@ impl PartitionReader {
         loop {
             match self.context.log.claim_task(&task).await {
                 Ok((log, snapshot)) => {
+                    (self.dead_lettered, self.refused) = (0, 0);
                     if let Some(position) = snapshot.positions.first() {
                         self.dead_lettered = position.next;
                         let refused = <[u8; 8]>::try_from(position.metadata.as_ref());
@@ -235,7 +250,14 @@ impl PartitionReader {
 
     /// Refuses a position that is not of this log, and says so where retention has removed what
     /// was never read.
-    fn check_position(&self) -> Result<(), Stop> {
+    async fn check_position(&mut self, end: &mut watch::Receiver<Offset>) -> Result<(), Stop> {
+        if !self.is_ours_alone {
+            // Others may have written what is not known here yet.
+            let reached = end.wait_for(|end| *end >= self.position);
+            let reached = tokio::time::timeout(END_PATIENCE, reached);
+            // What comes of it is seen below.
+            let _ = self.shutdown.run_until_cancelled(reached).await.ok_or(Stop::Shutdown)?;
+        }
         let info = self
             .context
             .log
@@ -261,15 +283,12 @@ impl PartitionReader {
         Ok(())
     }
 
-    async fn read(&mut self, entries: usize) -> Result<ReadBatch, Stop> {
-        let limit = ReadLimit { entries, ..ReadLimit::default() };
+    async fn read(&mut self, reading: &mut Reading) -> Result<Batch, Stop> {
         loop {
             if self.shutdown.is_cancelled() {
                 return Err(Stop::Shutdown);
             }
-            let read =
-                self.context.log.read(&self.input.stream, self.partition, self.position, limit);
-            match read.await {
+            match reading.read(self.position).await {
                 Ok(batch) => {
                     self.resume();
                     return Ok(batch);
@@ -280,152 +299,8 @@ impl PartitionReader {
         }
     }
 
-    /// Writes what was read: first dead letters, then rows and the position.
-    async fn write(&mut self, claims: &Claims, batch: ReadBatch) -> Result<(), Stop> {
-        let mut candidates = Vec::with_capacity(batch.entries.len());
-        let mut letters = Vec::new();
-        for (offset, entry) in batch.entries {
-            let record = match entry {
-                Entry::Record(record) => record,
-                Entry::Mark(_) => continue,
-            };
-            let order = match self.input.order {
-                RowOrder::EventTime => record.event_time,
-                RowOrder::Offset => offset,
-            };
-            match Row::of(&record, order, &self.sink.table) {
-                Ok(row) => candidates.push(Candidate { offset, record, row }),
-                Err(error) if offset >= self.dead_lettered => {
-                    letters.push(self.dead_letter(offset, record, error.to_string()));
-                }
-                Err(_) => {}
-            }
-        }
-        if !letters.is_empty() {
-            self.dead_lettered = batch.next;
-            self.store_dead_letters(claims, letters).await?;
-        }
-        let watermark = candidates.iter().map(|candidate| candidate.record.event_time).max();
-        let quiet = candidates.is_empty() && batch.next - self.committed < MAX_UNCOMMITTED;
-        if !quiet {
-            self.commit(claims, &candidates, batch.next).await?;
-        }
-        self.position = batch.next;
-        if let Some(watermark) = watermark.max(self.component.watermark()) {
-            self.component.set_watermark(watermark);
-        }
-        Ok(())
-    }
-
-    /// Commits rows and the position after them. A batch with a row that the database refuses is
-    /// halved until that row stands alone and becomes a dead letter.
-    async fn commit(
-        &mut self,
-        claims: &Claims,
-        mut candidates: &[Candidate],
-        next: Offset,
-    ) -> Result<(), Stop> {
-        let mut size = candidates.len();
-        while self.committed < next {
-            let (part, rest) = candidates.split_at(size.min(candidates.len()));
-            let part_next = rest.first().map_or(next, |candidate| candidate.offset);
-            let rows: Vec<Row> = part.iter().map(|candidate| candidate.row.clone()).collect();
-            let traced = self.context.observer.tracer().map(|tracer| (tracer, SystemTime::now()));
-            let committing = self.context.tables.commit(
-                &claims.table,
-                &self.sink.table.name,
-                &rows,
-                self.committed,
-                part_next,
-            );
-            match committing.await {
-                Ok(written) => {
-                    if let Some((tracer, start)) = traced {
-                        self.trace(tracer, start, part.iter().map(|one| (one.offset, &one.record)));
-                    }
-                    self.resume();
-                    note_latency(&self.latency, part.iter().map(|candidate| &candidate.record));
-                    let bytes = part.iter().map(|one| one.record.value.len() as u64).sum();
-                    self.context.metrics.bytes.get_or_create(&self.labels).inc_by(bytes);
-                    self.context.metrics.rows.get_or_create(&self.labels).inc_by(written);
-                    self.context.metrics.commits.get_or_create(&self.labels).inc();
-                    self.committed = part_next;
-                    candidates = rest;
-                    size = candidates.len();
-                }
-                // A commit whose confirmation was lost.
-                Err(CommitError::Position { found, .. }) if found == part_next => {
-                    self.committed = part_next;
-                    candidates = rest;
-                    size = candidates.len();
-                }
-                Err(CommitError::Refused(reason)) => match part {
-                    [] => self.wait(reason).await?,
-                    [refused] => {
-                        if refused.offset >= self.refused {
-                            let letter =
-                                self.dead_letter(refused.offset, refused.record.clone(), reason);
-                            self.refused = refused.offset + 1;
-                            self.store_dead_letters(claims, vec![letter]).await?;
-                        }
-                        candidates = rest;
-                        size = candidates.len();
-                    }
-                    several => size = several.len() / 2,
-                },
-                Err(CommitError::Unavailable(reason)) => self.wait(reason).await?,
-                Err(source) => {
-                    let sink = self.sink.name.clone();
-                    return Err(Stop::Failed(RunSinkError::Commit { sink, source }));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn dead_letter(&self, offset: Offset, record: Record, reason: String) -> DeadLetter {
-        let source = SourcePosition {
-            stream: self.input.stream.as_str().to_owned(),
-            partition: self.partition,
-            offset,
-        };
-        dead_letter(&self.sink.name, source, record, reason)
-    }
-
-    /// Appends dead letters, together with how far they reach.
-    async fn store_dead_letters(
-        &mut self,
-        claims: &Claims,
-        letters: Vec<DeadLetter>,
-    ) -> Result<(), Stop> {
-        let count = letters.len() as u64;
-        let outputs = appends(letters, self.sink.dead_letter_partitions);
-        let position = InputPosition {
-            stream: self.input.stream.clone(),
-            partition: self.partition,
-            next: self.dead_lettered,
-            metadata: bytes::Bytes::copy_from_slice(&self.refused.to_be_bytes()),
-        };
-        let commit = TaskCommit { outputs, state: Vec::new(), positions: vec![position] };
-        loop {
-            match self.context.log.commit_task(&claims.log, commit.clone()).await {
-                Ok(_) => {
-                    self.resume();
-                    let stage = format!("sink/{}", self.sink.name);
-                    self.context.metrics.dead_letters.of(&stage).inc_by(count);
-                    return Ok(());
-                }
-                Err(source @ CommitTaskError::Fenced { .. }) => {
-                    let sink = self.sink.name.clone();
-                    return Err(Stop::Failed(RunSinkError::DeadLetter { sink, source }));
-                }
-                Err(error) => self.wait(with_causes(&error)).await?,
-            }
-        }
-    }
-
     /// Says why the reader waits, and pauses, longer each time.
-    async fn wait(&mut self, reason: String) -> Result<(), Stop> {
+    pub(super) async fn wait(&mut self, reason: String) -> Result<(), Stop> {
         let state = State::Waiting(reason);
         if self.component.state() != state {
             warn!(
@@ -448,7 +323,7 @@ impl PartitionReader {
     }
 
     /// Ends a wait.
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         self.pause = FIRST_PAUSE;
         if matches!(self.component.state(), State::Waiting(_)) {
             info!(

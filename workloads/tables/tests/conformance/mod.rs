@@ -25,9 +25,39 @@ use millrace_tables::export;
 use crate::fixtures::cars;
 use crate::fixtures::column;
 
-/// Makes a test of each rule: `rules!(make_store; rule, rule, …)`, where `make_store` gives an
-/// empty store and what keeps it alive.
+/// Makes a test of every rule: `rules!(make_store)`, where `make_store` gives an empty store and
+/// what keeps it alive.
 macro_rules! rules {
+    ($make:path) => {
+        conformance::rules!(
+            $make;
+            a_commit_writes_rows_and_moves_the_position,
+            a_commit_under_an_earlier_claim_changes_nothing,
+            a_commit_from_another_position_changes_nothing,
+            positions_of_other_partitions_and_generations_are_apart,
+            latest_keeps_the_highest_time_then_the_highest_id,
+            first_keeps_the_lowest_time_then_the_lowest_id,
+            all_keeps_every_event_once,
+            a_batch_of_any_size_is_written_whole,
+            rows_that_change_nothing_move_the_position,
+            what_is_refused_changes_nothing,
+            every_type_comes_back_as_it_was_written,
+            a_page_ends_at_the_limit_and_the_next_one_begins_there,
+            pages_of_rows_without_a_key_are_in_order_of_time_and_id,
+            a_look_up_orders_and_filters_by_every_type,
+            a_look_up_filters_by_equality_and_time,
+            a_wrong_look_up_says_what_is_wrong,
+            a_new_column_is_added_and_an_old_one_stays,
+            what_a_table_cannot_become_is_refused_with_the_reason,
+            a_raised_generation_fills_a_table_of_its_own,
+            a_switch_serves_the_new_rows_and_removes_the_old,
+            several_tables_switch_together_or_not_at_all,
+            a_generation_that_waits_can_be_discarded,
+            positions_are_told_by_generation,
+            rows_without_a_primary_key_switch_twice,
+            a_name_of_the_greatest_length_has_generations_too,
+        );
+    };
     ($make:path; $($rule:ident),* $(,)?) => {
         $(
             #[tokio::test]
@@ -128,7 +158,7 @@ pub(crate) async fn latest_keeps_the_highest_time_then_the_highest_id(store: &dy
         car(1, Some("middle id"), 10, 5),
         car(1, Some("early"), 9, 200),
     ];
-    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 2);
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 1);
     assert!(content(store, Keep::Latest).await.contains("[1,\"high id\","));
     // The same in the opposite order and in single commits.
     for (i, row) in (4..).zip(rows.iter().rev()) {
@@ -146,7 +176,7 @@ pub(crate) async fn first_keeps_the_lowest_time_then_the_lowest_id(store: &dyn T
         car(1, Some("low id"), 10, 1),
         car(1, Some("later"), 12, 0),
     ];
-    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 3);
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 4).await.unwrap(), 1);
     assert!(content(store, Keep::First).await.contains("[1,\"low id\","));
 }
 
@@ -173,8 +203,33 @@ pub(crate) async fn a_batch_of_any_size_is_written_whole(store: &dyn TableStore)
     assert_eq!(content(store, Keep::Latest).await.lines().count(), 1235);
 }
 
-pub(crate) async fn every_type_comes_back_as_it_was_written(store: &dyn TableStore) {
-    let plan = TablePlan {
+pub(crate) async fn rows_that_change_nothing_move_the_position(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let rows = [car(1, None, 10, 1), car(2, None, 10, 2)];
+    assert_eq!(store.commit(&claim, "cars", &rows, 0, 2).await.unwrap(), 2);
+    assert_eq!(store.commit(&claim, "cars", &rows, 2, 4).await.unwrap(), 0);
+    assert_eq!(store.positions("cars", 0).await.unwrap()[0].2, 4);
+    let repeated = store.commit(&claim, "cars", &rows, 2, 4).await;
+    assert!(matches!(repeated, Err(CommitError::Position { found: 4, .. })), "{repeated:?}");
+}
+
+pub(crate) async fn what_is_refused_changes_nothing(store: &dyn TableStore) {
+    let claim = claimed(store, Keep::Latest).await;
+    let mut without_key = car(2, None, 10, 2);
+    without_key.cells[0] = Cell::Null;
+    let mut of_another_type = car(2, None, 10, 2);
+    of_another_type.cells[0] = Cell::Text("two".into());
+    for wrong in [without_key, of_another_type] {
+        let refused = store.commit(&claim, "cars", &[car(1, None, 10, 1), wrong], 0, 2).await;
+        assert!(matches!(refused, Err(CommitError::Refused(_))), "{refused:?}");
+    }
+    assert_eq!(content(store, Keep::Latest).await, EMPTY);
+    store.commit(&claim, "cars", &[car(1, None, 10, 1)], 0, 1).await.unwrap();
+}
+
+/// A table of every type.
+fn types() -> TablePlan {
+    TablePlan {
         name: "types".into(),
         columns: vec![
             column("k", ColumnType::Text, false),
@@ -187,8 +242,11 @@ pub(crate) async fn every_type_comes_back_as_it_was_written(store: &dyn TableSto
         ],
         primary_key: vec!["k".into()],
         keep: Keep::Latest,
-    };
-    store.ensure_tables(&[spec(plan)]).await.unwrap();
+    }
+}
+
+pub(crate) async fn every_type_comes_back_as_it_was_written(store: &dyn TableStore) {
+    store.ensure_tables(&[spec(types())]).await.unwrap();
     let (claim, _) = store.claim(&partition()).await.unwrap();
     let full = vec![
         Cell::Text("Z\u{10ffff}".into()),
@@ -241,6 +299,88 @@ pub(crate) async fn a_page_ends_at_the_limit_and_the_next_one_begins_there(store
             }
             assert_eq!(found, expected.map(Cell::Integer), "{order:?} {limit}");
         }
+    }
+}
+
+pub(crate) async fn pages_of_rows_without_a_key_are_in_order_of_time_and_id(
+    store: &dyn TableStore,
+) {
+    let plan = TablePlan { primary_key: Vec::new(), ..cars(Keep::All) };
+    store.ensure_tables(&[spec(plan)]).await.unwrap();
+    let (claim, _) = store.claim(&partition()).await.unwrap();
+    let rows =
+        [car(1, None, 20, 1), car(2, None, 10, 255), car(3, None, 10, 9), car(4, None, 30, 0)];
+    store.commit(&claim, "cars", &rows, 0, 4).await.unwrap();
+    let mut query = LookUp { limit: 1, ..LookUp::default() };
+    let mut found = Vec::new();
+    loop {
+        let page = store.look_up("cars", &query).await.unwrap();
+        found.extend(page.rows.into_iter().map(|mut row| row.swap_remove(0)));
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, [3, 2, 1, 4].map(Cell::Integer));
+}
+
+pub(crate) async fn a_look_up_orders_and_filters_by_every_type(store: &dyn TableStore) {
+    store.ensure_tables(&[spec(types())]).await.unwrap();
+    let (claim, _) = store.claim(&partition()).await.unwrap();
+    let cells = [
+        (-5, -0.5, false, -1, 1, "[10]"),
+        (7, 1.5, true, 1_000_000, 2, "[9]"),
+        (9, 1e300, true, 2_000_000, 3, "\"a\""),
+    ];
+    let row = |(i, d, b, t, u, j): (i64, f64, bool, i64, u128, &str)| Row {
+        cells: vec![
+            Cell::Text(format!("k{u}")),
+            Cell::Integer(i),
+            Cell::Double(d),
+            Cell::Boolean(b),
+            Cell::Timestamp(t),
+            Cell::Uuid(uuid::Uuid::from_u128(u)),
+            Cell::Json(j.into()),
+        ],
+        order: 0,
+        event_id: EventId::from([1; 16]),
+    };
+    let mut empty = row((0, 0.0, false, 0, 0, "0"));
+    empty.cells[1..].fill(Cell::Null);
+    let rows = [row(cells[0]), row(cells[1]), row(cells[2]), empty];
+    store.commit(&claim, "types", &rows, 0, 4).await.unwrap();
+    for (index, name) in [(1, "i"), (2, "d"), (3, "b"), (4, "t"), (5, "u"), (6, "j")] {
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let order = Some(Order { column: name.into(), direction });
+            let mut query = LookUp { order, limit: 1, ..LookUp::default() };
+            let mut found = Vec::new();
+            loop {
+                let page = store.look_up("types", &query).await.unwrap();
+                found.extend(page.rows.into_iter().map(|mut row| row.swap_remove(0)));
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    break;
+                }
+            }
+            let mut expected = ["k0", "k1", "k2", "k3"].map(|key| Cell::Text(key.into()));
+            if name == "j" {
+                // A text is before a list, and 1 before 9.
+                expected.swap(1, 3);
+                expected.swap(2, 3);
+            }
+            if direction == Direction::Descending {
+                expected.reverse();
+            }
+            assert_eq!(found, expected, "{name} {direction:?}");
+        }
+        let equals = vec![(name.to_owned(), rows[1].cells[index].clone())];
+        let query = LookUp { equals, limit: 10, ..LookUp::default() };
+        let found = store.look_up("types", &query).await.unwrap().rows;
+        assert!(found.contains(&rows[1].cells), "{name}");
+        assert_eq!(found.len(), if name == "b" { 2 } else { 1 }, "{name}");
+        let of_another_type = vec![(name.to_owned(), Cell::Text("7".into()))];
+        let query = LookUp { equals: of_another_type, limit: 10, ..LookUp::default() };
+        assert_eq!(store.look_up("types", &query).await.unwrap().rows.len(), 0, "{name}");
     }
 }
 
@@ -424,6 +564,20 @@ pub(crate) async fn rows_without_a_primary_key_switch_twice(store: &dyn TableSto
         store.serve(&[sink_table(generation)]).await.unwrap();
         assert_eq!(export(store, &plan).await.unwrap().lines().count(), 2);
     }
+}
+
+pub(crate) async fn a_name_of_the_greatest_length_has_generations_too(store: &dyn TableStore) {
+    let name = "x".repeat(63);
+    let plan = TablePlan { name: name.clone(), ..cars(Keep::Latest) };
+    for generation in 0..2 {
+        store.ensure_tables(&[TableSpec { generation, plan: plan.clone() }]).await.unwrap();
+        let part = SinkPartition { generation, ..partition() };
+        let (claim, _) = store.claim(&part).await.unwrap();
+        store.commit(&claim, &name, &[car(i64::from(generation), None, 1, 1)], 0, 1).await.unwrap();
+    }
+    let sink_table = SinkTable { sink: "cars".into(), table: name, generation: 1 };
+    store.serve(&[sink_table]).await.unwrap();
+    assert!(export(store, &plan).await.unwrap().contains("\n[1,null,"));
 }
 
 fn row_driver(row: &Row) -> Option<&str> {
