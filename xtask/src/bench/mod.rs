@@ -5,16 +5,19 @@
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 mod examples;
+mod kafka;
 mod machine;
 mod process;
 mod race;
 mod replay;
 mod report;
+mod usage;
 
 use std::io::Write as _;
 
 use clap::Args;
 
+use crate::bench::kafka::Extent;
 use crate::bench::machine::Machine;
 use crate::bench::report::Figure;
 use crate::command;
@@ -24,7 +27,8 @@ use crate::workspace;
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// Only figures whose names contain this: log, operators, window, log-to-log, http-batches,
-    /// http-single, mqtt, mqtt-map, replay, race, idle.
+    /// http-single, mqtt, mqtt-map, replay, race, idle, and over Kafka and Postgres kafka-idle,
+    /// kafka-http, kafka-postgres, kafka-window, kafka-race, kafka-restore.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 
@@ -59,6 +63,12 @@ pub(crate) fn run(arguments: &BenchArguments) -> Outcome {
         say("== idle");
         figures.push(process::idle_memory()?);
     }
+    let extent =
+        Extent { repetitions: arguments.repetitions, race_seconds: arguments.race_seconds };
+    for target in kafka::ALL.iter().filter(|target| is_wanted(target.name)) {
+        say(&format!("== {}", target.name));
+        figures.extend(target.measure(&extent)?);
+    }
     print(&figures)
 }
 
@@ -77,6 +87,10 @@ fn print(figures: &[Figure]) -> Outcome {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", machine.describe())?;
     for line in report::table(figures) {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out)?;
+    for line in report::processes(figures) {
         writeln!(out, "{line}")?;
     }
     let report = serde_json::json!({"machine": machine, "figures": figures});

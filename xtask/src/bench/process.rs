@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::bench::report::Figure;
 use crate::bench::report::Measurement;
+use crate::bench::usage;
 use crate::workspace;
 
 /// How long the process is left alone before its memory is read.
@@ -62,8 +63,7 @@ impl Running {
     /// A figure of `/proc/<pid>/status` in KiB, such as `VmRSS`.
     pub(super) fn memory_kib(&self, name: &str) -> Result<u64, Box<dyn Error>> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        Ok(line.unwrap_or_default().trim().trim_end_matches(" kB").parse()?)
+        Ok(usage::field(&status, name).ok_or("the process has ended")?)
     }
 
     /// CPU time that the process has used so far, by the kernel's ticks of 10 ms.
@@ -74,12 +74,12 @@ impl Running {
 }
 
 /// Ticks in user and kernel mode of a process, from its `/proc/<pid>/stat`.
-fn own_ticks(stat: &str) -> f64 {
+pub(super) fn own_ticks(stat: &str) -> f64 {
     // Fields 14 and 15 of proc(5); the first two are before the last `)`.
     ticks(stat, 11) + ticks(stat, 12)
 }
 
-fn ticks(stat: &str, field_after_name: usize) -> f64 {
+pub(super) fn ticks(stat: &str, field_after_name: usize) -> f64 {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let field = after_name.split_whitespace().nth(field_after_name);
     field.and_then(|ticks| ticks.parse().ok()).unwrap_or_default()

@@ -34,7 +34,7 @@ use crate::bench::report::Percentiles;
 /// Between two ticks of the race, in milliseconds.
 const TICK: i64 = 200;
 /// About the length of a car's message.
-const MESSAGE_BYTES: u64 = 107;
+pub(super) const MESSAGE_BYTES: u64 = 107;
 /// Latencies of the first seconds are left out: everything is made at first use.
 const WARM_UP: Duration = Duration::from_secs(3);
 
@@ -47,9 +47,8 @@ pub(super) fn measure(seconds: u64) -> Result<[Figure; 2], Box<dyn Error>> {
     let running = Running::start()?;
     let address = running.ready["mqtt"].as_str().unwrap_or_default();
     let address: BrokerAddress = address.parse()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cpu = running.cpu_seconds()?;
-    let latencies = runtime.block_on(latencies(&address, seconds))?;
+    let latencies = latencies_at(&address, seconds)?;
     let race = Measurement {
         what: format!(
             "race end to end, 30 messages/s, {} deliveries: from the releasing record's sending \
@@ -66,7 +65,6 @@ pub(super) fn measure(seconds: u64) -> Result<[Figure; 2], Box<dyn Error>> {
         peak_kib: Some(running.memory_kib("VmHWM")?),
         ..Measurement::default()
     };
-    drop(runtime);
     std::thread::sleep(SETTLE);
     let afterwards = Measurement {
         what: format!("the same process, idle again after {seconds} s of the race"),
@@ -79,6 +77,16 @@ pub(super) fn measure(seconds: u64) -> Result<[Figure; 2], Box<dyn Error>> {
         Figure { target: "p99 < 20 ms", method: method.clone(), measurement: race },
         Figure { target: "< 40 MiB", method, measurement: afterwards },
     ])
+}
+
+/// Lets six cars race at an endpoint for so many seconds. Returns the microseconds from the sending
+/// of each releasing record to each delivery.
+pub(super) fn latencies_at(
+    address: &BrokerAddress,
+    seconds: u64,
+) -> Result<Vec<u64>, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(latencies(address, seconds))
 }
 
 async fn latencies(address: &BrokerAddress, seconds: u64) -> Result<Vec<u64>, Box<dyn Error>> {

@@ -40,6 +40,23 @@ pub(super) struct Measurement {
     pub(super) resident_kib: Option<u64>,
     /// Most memory that was resident at once.
     pub(super) peak_kib: Option<u64>,
+    /// What each process used, where there are several; servers too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) processes: Vec<ProcessUse>,
+}
+
+/// What a process used while something was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProcessUse {
+    /// Its name.
+    pub(super) name: String,
+    /// CPU time, all threads and children.
+    pub(super) cpu_seconds: f64,
+    /// Memory resident at the end; of processes that share memory their shares.
+    pub(super) resident_kib: u64,
+    /// Most memory that was resident at once, where it is known.
+    pub(super) peak_kib: Option<u64>,
 }
 
 /// Percentiles of a time, in microseconds.
@@ -80,6 +97,33 @@ pub(super) fn table(figures: &[Figure]) -> Vec<String> {
     ];
     lines.extend(figures.iter().map(row));
     lines
+}
+
+/// What each process used, as a table in Markdown; nothing if no figure says it.
+pub(super) fn processes(figures: &[Figure]) -> Vec<String> {
+    let rows = figures.iter().flat_map(|figure| {
+        let Measurement { what, events, processes, .. } = &figure.measurement;
+        processes.iter().map(move |one| {
+            let cpu = one.cpu_seconds;
+            let per_event =
+                events.map(|events| format!("{:.2} µs", cpu * 1e6 / events.max(1) as f64));
+            let cells = [
+                what.clone(),
+                one.name.clone(),
+                format!("{cpu:.2} s"),
+                per_event.unwrap_or_else(|| "–".to_owned()),
+                memory(one.resident_kib),
+                one.peak_kib.map_or_else(|| "–".to_owned(), memory),
+            ];
+            format!("| {} |", cells.join(" | "))
+        })
+    });
+    let rows: Vec<String> = rows.collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let head = "| what | process | CPU | CPU per event | memory now | memory most |";
+    [head.to_owned(), "|---|---|---|---|---|---|".to_owned()].into_iter().chain(rows).collect()
 }
 
 fn row(figure: &Figure) -> String {
@@ -139,6 +183,26 @@ mod tests {
         let micros = (1..=200).rev().collect();
         assert_eq!(Percentiles::of(micros), Percentiles { p50: 100, p99: 198 });
         assert_eq!(Percentiles::of(Vec::new()), Percentiles { p50: 0, p99: 0 });
+    }
+
+    #[test]
+    fn each_process_has_a_row_of_its_own() {
+        let kafka = ProcessUse {
+            name: "Kafka".into(),
+            cpu_seconds: 3.0,
+            resident_kib: 2048,
+            peak_kib: None,
+        };
+        let measurement = Measurement {
+            what: "restore".into(),
+            events: Some(1_000_000),
+            processes: vec![kafka],
+            ..Measurement::default()
+        };
+        let figure = Figure { target: "", method: String::new(), measurement };
+        let rows = processes(&[figure]);
+        assert_eq!(rows[2..], ["| restore | Kafka | 3.00 s | 3.00 µs | 2.0 MiB | – |"]);
+        assert!(processes(&[]).is_empty());
     }
 
     #[test]
