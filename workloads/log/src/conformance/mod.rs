@@ -58,6 +58,8 @@ macro_rules! conformance_tests {
                 a_read_begins_anywhere_and_ends_at_its_limits,
                 a_read_at_the_end_returns_nothing,
                 followers_see_the_end_move,
+                readers_of_a_partition_do_not_disturb_each_other,
+                readers_come_to_the_end_behind_commits,
                 marks_lie_in_their_place,
                 highest_times_are_known_and_survive,
                 unknown_streams_are_errors,

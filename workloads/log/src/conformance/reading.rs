@@ -1,10 +1,15 @@
 //! Rules for reads, followers, marks, extents and consumer groups.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use bytes::Bytes;
 use millrace_core::EventId;
 use millrace_core::Headers;
 use millrace_core::Mark;
 use millrace_core::Record;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::LogFactory;
 use super::append;
@@ -19,6 +24,8 @@ use crate::Entry;
 use crate::PartitionInfo;
 use crate::ReadError;
 use crate::ReadLimit;
+use crate::TaskCommit;
+use crate::TaskName;
 
 const NO_LIMIT: ReadLimit = ReadLimit { entries: usize::MAX, bytes: usize::MAX };
 
@@ -74,6 +81,75 @@ pub async fn followers_see_the_end_move(factory: &dyn LogFactory) {
     task.await.unwrap().unwrap();
     log.append(vec![append("a", 1, "k", 1)]).await.unwrap();
     assert!(!end.has_changed().unwrap());
+}
+
+/// Several readers of a partition go on each where it stood, whatever the others do.
+pub async fn readers_of_a_partition_do_not_disturb_each_other(factory: &dyn LogFactory) {
+    const READERS: usize = 4;
+    let log = factory.open().await;
+    log.ensure_streams(&[stream("a", 1)]).await.unwrap();
+    log.append((0..40).map(|n| append("a", 0, "k", n)).collect()).await.unwrap();
+    let mut readers = JoinSet::new();
+    for reader in 1..=READERS {
+        let log = log.clone();
+        readers.spawn(async move {
+            let limit = ReadLimit { entries: reader, bytes: usize::MAX };
+            let mut read = Vec::new();
+            let mut next = 0;
+            while read.len() < 60 {
+                let mut end = log.follow(&name("a"), 0).unwrap();
+                let batch = log.read(&name("a"), 0, next, limit).await.unwrap();
+                next = batch.next;
+                read.extend(batch.entries.into_iter().map(|(_, entry)| entry));
+                if read.len() < 60 {
+                    end.wait_for(|end| *end > next).await.unwrap();
+                }
+            }
+            read
+        });
+    }
+    for number in 40..60 {
+        log.append(vec![append("a", 0, "k", number)]).await.unwrap();
+    }
+    let expected: Vec<_> = (0..60).map(|number| record("k", number)).collect();
+    for read in readers.join_all().await {
+        assert_eq!(read, expected);
+    }
+}
+
+/// Who follows a partition is told of what a task commits, and reads up to the very end: nothing
+/// that the log keeps for itself stays before a reader.
+pub async fn readers_come_to_the_end_behind_commits(factory: &dyn LogFactory) {
+    let log = factory.open().await;
+    log.ensure_streams(&[stream("out", 1)]).await.unwrap();
+    let task = TaskName { stage: "s".to_owned(), partition: 0 };
+    let (claim, _) = log.claim_task(&task).await.unwrap();
+    let mut end = log.follow(&name("out"), 0).unwrap();
+    let mut next = *end.borrow_and_update();
+    for number in 0..3 {
+        let outputs = vec![append("out", 0, "k", number)];
+        log.commit_task(&claim, TaskCommit { outputs, ..TaskCommit::default() }).await.unwrap();
+        let mut read = Vec::new();
+        while read.is_empty() {
+            end.wait_for(|end| *end > next).await.unwrap();
+            let batch = log.read(&name("out"), 0, next, NO_LIMIT).await.unwrap();
+            next = batch.next;
+            read.extend(batch.entries.into_iter().map(|(_, entry)| entry));
+        }
+        assert_eq!(read, [record("k", number)]);
+    }
+    // What the log has put behind it for itself may be told of later.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut stood_still = 0;
+    while stood_still < 20 {
+        assert!(Instant::now() < deadline, "the reader is at {next}, the end at {}", *end.borrow());
+        let batch = log.read(&name("out"), 0, next, NO_LIMIT).await.unwrap();
+        assert_eq!(batch.entries, []);
+        let is_at_end = batch.next == *end.borrow_and_update();
+        stood_still = if is_at_end { stood_still + 1 } else { 0 };
+        next = batch.next;
+        let _ = timeout(Duration::from_millis(50), end.changed()).await;
+    }
 }
 
 /// Marks are read between the records where they were appended.
