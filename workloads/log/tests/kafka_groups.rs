@@ -48,7 +48,7 @@ use tokio::time::timeout;
 
 const PREFIX: &str = "MILLRACE_TEST_PREFIX";
 const SERVERS: &str = "MILLRACE_TEST_SERVERS";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A pipeline of its own in a cluster.
 #[derive(Clone)]

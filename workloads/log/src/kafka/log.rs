@@ -270,7 +270,9 @@ impl Log for KafkaLog {
     }
 
     fn statistics(&self) -> LogStatistics {
-        self.appender.statistics()
+        let mut statistics = self.appender.statistics();
+        self.tasks.count(&mut statistics);
+        statistics
     }
 
     async fn close(&self) {

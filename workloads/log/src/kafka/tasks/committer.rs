@@ -77,9 +77,13 @@ impl Waker {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     /// Transactions that were committed.
-    pub(super) committed: AtomicU64,
-    /// Transactions that were aborted or given up.
-    pub(super) aborted: AtomicU64,
+    pub(super) transactions: AtomicU64,
+    /// Outputs in them.
+    pub(super) outputs: AtomicU64,
+    /// How long they took.
+    pub(super) microseconds: AtomicU64,
+    /// Transactions that were not committed.
+    pub(super) failed: AtomicU64,
 }
 
 /// What the thread works with.
@@ -348,17 +352,23 @@ impl Committer {
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(reason) => {
-                self.give_up(requests, &reason);
+                give_up(requests, &reason);
                 return Vec::new();
             }
         };
-        match transaction::run(producer, &requests, parties) {
+        let began = Instant::now();
+        let done = transaction::run(producer, &requests, parties);
+        let counts = &self.surroundings.counts;
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or_default();
+        counts.microseconds.fetch_add(took, Ordering::Relaxed);
+        match done {
             Ok(offsets) => {
                 self.succeed(requests, &offsets, parties);
                 Vec::new()
             }
             Err(transaction::Failed { failure, stage, witness }) => {
-                tracing::info!(message = "A transaction failed.", ?failure);
+                let so_far = counts.failed.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::info!(message = "A transaction failed.", ?failure, so_far);
                 self.fail(requests, parties, failure, stage.as_deref(), witness)
             }
         }
@@ -370,7 +380,10 @@ impl Committer {
         offsets: &[Offset],
         parties: &BTreeMap<String, Party>,
     ) {
-        self.surroundings.counts.committed.fetch_add(1, Ordering::Relaxed);
+        let counts = &self.surroundings.counts;
+        let outputs: usize = requests.iter().map(|request| request.contents.outputs.len()).sum();
+        counts.transactions.fetch_add(1, Ordering::Relaxed);
+        counts.outputs.fetch_add(outputs as u64, Ordering::Relaxed);
         let mut rest = offsets;
         for request in requests {
             let outputs = request.contents.outputs.len().min(rest.len());
@@ -403,7 +416,6 @@ impl Committer {
         stage: Option<&str>,
         witness: Option<Witness>,
     ) -> Vec<Request> {
-        self.surroundings.counts.aborted.fetch_add(1, Ordering::Relaxed);
         for request in &requests {
             if let Owner::Task(claim) = &request.owner {
                 // Records that nobody will see lie there now.
@@ -413,7 +425,7 @@ impl Committer {
         match failure {
             Failure::Abort(reason) => {
                 self.abort();
-                self.give_up(requests, &reason);
+                give_up(requests, &reason);
                 Vec::new()
             }
             Failure::Generation(_) => {
@@ -425,7 +437,7 @@ impl Committer {
             }
             Failure::Broken(reason) => {
                 self.renew();
-                self.give_up(requests, &reason);
+                give_up(requests, &reason);
                 Vec::new()
             }
             Failure::TakenOver(reason) => {
@@ -443,7 +455,7 @@ impl Committer {
                 self.producer = None;
                 match witness.and_then(|witness| self.find_out(&witness)) {
                     Some(offsets) => self.succeed(requests, &offsets, parties),
-                    None => self.give_up(requests, &reason),
+                    None => give_up(requests, &reason),
                 }
                 Vec::new()
             }
@@ -542,11 +554,11 @@ impl Committer {
             reply(request, Err(error));
         }
     }
+}
 
-    fn give_up(&self, requests: Vec<Request>, reason: &str) {
-        for request in requests {
-            reply(request, Err(unavailable(reason.to_owned())));
-        }
+fn give_up(requests: Vec<Request>, reason: &str) {
+    for request in requests {
+        reply(request, Err(unavailable(reason.to_owned())));
     }
 }
 

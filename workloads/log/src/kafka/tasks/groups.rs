@@ -24,6 +24,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::time::timeout;
 
@@ -292,7 +293,7 @@ fn joint_partitions(
     let given = given.elements();
     let of_topic = |topic: &String| -> BTreeSet<Partition> {
         let of_it = given.iter().filter(|one| one.topic() == topic);
-        of_it.map(|one| one.partition()).collect()
+        of_it.map(TopicPartitionListElem::partition).collect()
     };
     let each: BTreeMap<&String, _> = topics.iter().map(|topic| (topic, of_topic(topic))).collect();
     let first = each.values().next().cloned().unwrap_or_default();

@@ -73,6 +73,7 @@ use crate::EnsureStreamsError;
 use crate::GroupMember;
 use crate::InputPosition;
 use crate::JoinGroupError;
+use crate::LogStatistics;
 use crate::ReadError;
 use crate::StageConfig;
 use crate::StateEntry;
@@ -428,10 +429,13 @@ impl Tasks {
         done.map_err(|error| ReadError::Storage(Box::new(error)))
     }
 
-    /// Transactions since the start: how many were committed, and how many were not.
-    pub(super) fn transactions(&self) -> (u64, u64) {
-        let counts = &self.counts;
-        (counts.committed.load(Ordering::Relaxed), counts.aborted.load(Ordering::Relaxed))
+    /// Adds transactions to what the log does.
+    pub(super) fn count(&self, statistics: &mut LogStatistics) {
+        let Counts { transactions, outputs, microseconds, .. } = &*self.counts;
+        let microseconds = microseconds.load(Ordering::Relaxed);
+        statistics.syncs += transactions.load(Ordering::Relaxed);
+        statistics.records += outputs.load(Ordering::Relaxed);
+        statistics.sync_seconds += Duration::from_micros(microseconds).as_secs_f64();
     }
 
     /// Finishes the commits that were begun and leaves the groups; later calls fail.

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a changelog may bring nothing while it is read.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long transactions of others may stay open; the brokers give them up after 10 to 20 s.
-const OPEN: Duration = Duration::from_secs(60);
+const OPEN: Duration = Duration::from_mins(1);
 /// How often an open transaction is looked at.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Consumers that are kept for the next changelog.
