@@ -50,7 +50,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Attempts that may fail one after another where the archive is to come to an end.
 const ATTEMPTS_UNTIL_END: u32 = 8;
 
+/// How long an archive that was taken over waits to be told that it is elsewhere.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the end of a log that several processes write may take to be known here.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The stage, as the log names tasks, that keeps how far the archive of a stream is.
+pub(crate) fn stage_of(sink: &str, generation: i32, stream: &StreamName) -> String {
+    format!("sink.{sink}.{generation}.{stream}")
+}
+
 /// The archive of one stream.
+#[derive(Clone)]
 pub(crate) struct Archiver {
     pub(crate) sink: Arc<ArchiveSink>,
     pub(crate) name: String,
@@ -59,6 +71,8 @@ pub(crate) struct Archiver {
     pub(crate) partitions: Partition,
     pub(crate) shape: Arc<Shape>,
     pub(crate) log: Arc<dyn Log>,
+    /// Whether nobody else can ever have the archive.
+    pub(crate) is_ours_alone: bool,
     pub(crate) stores: Arc<dyn OpenStores>,
     /// One range of a sink is in memory at a time.
     pub(crate) memory: Arc<Semaphore>,
@@ -96,12 +110,7 @@ impl Archiver {
 
     async fn archive(&self) -> Result<(), ArchiveError> {
         let mut failures = Failures::default();
-        let mut progress = loop {
-            match self.claim().await {
-                Ok(progress) => break progress,
-                Err(error) => self.failed(error, &mut failures).await?,
-            }
-        };
+        let mut progress = self.claimed(&mut failures).await?;
         let mut ends = Vec::new();
         for partition in 0..self.partitions {
             ends.push(self.log.follow(&self.stream, partition)?);
@@ -126,17 +135,38 @@ impl Archiver {
                 Err(error) => {
                     // With the next attempt credentials are read again.
                     store = None;
+                    let is_fenced = error.is_fenced();
                     self.failed(error, &mut failures).await?;
+                    if is_fenced {
+                        progress = self.claimed(&mut failures).await?;
+                        target.clone_from(&progress.next);
+                    }
                 }
             }
         }
     }
 
+    /// Takes the archive over, as soon as that is possible.
+    async fn claimed(&self, failures: &mut Failures) -> Result<Progress, ArchiveError> {
+        loop {
+            match self.claim().await {
+                Ok(progress) => return Ok(progress),
+                Err(error) => self.failed(error, failures).await?,
+            }
+        }
+    }
+
     async fn claim(&self) -> Result<Progress, ArchiveError> {
-        let stage = format!("sink.{}.{}.{}", self.name, self.generation, self.stream);
+        let stage = stage_of(&self.name, self.generation, &self.stream);
         let partitions = usize::try_from(self.partitions).unwrap_or_default();
         let progress = Progress::claim(&self.log, stage, &self.stream, partitions).await?;
         for (partition, position) in (0..).zip(&progress.next) {
+            if !self.is_ours_alone {
+                // Others may have written what is not known here yet. What comes of it is seen below.
+                let mut end = self.log.follow(&self.stream, partition)?;
+                let reached = end.wait_for(|end| end >= position);
+                let _ = tokio::time::timeout(END_PATIENCE, reached).await;
+            }
             let end = self.log.partition_info(&self.stream, partition)?.end;
             if *position > end {
                 return Err(ArchiveError::AnotherLog { partition, position: *position, end });
@@ -254,9 +284,11 @@ impl Archiver {
     ) -> Result<(), ArchiveError> {
         failures.count += 1;
         let is_over = self.upstream_finished.is_some() && failures.count >= ATTEMPTS_UNTIL_END;
+        let is_over = is_over || error.is_fenced() && self.is_ours_alone;
         if error.is_final() || is_over {
             return Err(error);
         }
+        let is_fenced = error.is_fenced();
         self.metrics.errors.inc();
         let reason = with_causes(&error);
         let state = State::Waiting(reason);
@@ -270,6 +302,7 @@ impl Archiver {
             self.component.set(state);
         }
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(failures.count.min(10) - 1);
+        let pause = if is_fenced { pause.max(FENCED_PAUSE) } else { pause };
         tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
         Ok(())
     }

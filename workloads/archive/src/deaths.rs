@@ -130,6 +130,7 @@ async fn archive(
         partitions: PARTITIONS,
         shape: Arc::new(Shape::new(Content::Json, Vec::new())),
         log: Arc::clone(log),
+        is_ours_alone: true,
         stores: Arc::new(store),
         memory: Arc::new(Semaphore::new(1)),
         component: observer.component(ComponentKind::Sink, "archive", Some("trip"), None),

@@ -5,6 +5,7 @@ use std::io::Error as IoError;
 use millrace_core::Offset;
 use millrace_core::Partition;
 use millrace_log::CommitTaskError;
+use millrace_log::JoinGroupError;
 use millrace_log::ReadError;
 use tokio::task::JoinError;
 
@@ -39,6 +40,9 @@ pub struct RunArchiveError {
 /// Why a step of an archive failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// The group of those who may archive the stream cannot be joined.
+    #[error("cannot join those who share it")]
+    Join(#[from] JoinGroupError),
     /// Its progress cannot be taken over.
     #[error("cannot take its progress over: {0}")]
     Claim(String),
@@ -72,13 +76,17 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Whether someone else has taken the archive over.
+    pub(crate) const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Commit(CommitTaskError::Fenced { .. }))
+    }
+
     /// Whether another attempt cannot help.
     pub(crate) const fn is_final(&self) -> bool {
         matches!(
             self,
             Self::AnotherLog { .. }
                 | Self::Read(ReadError::UnknownStream { .. } | ReadError::Corrupt { .. })
-                | Self::Commit(CommitTaskError::Fenced { .. })
         )
     }
 }

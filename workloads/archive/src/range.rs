@@ -1,6 +1,7 @@
 //! Reads a range of a stream's partitions into memory, within limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_core::Offset;
 use millrace_core::Partition;
@@ -9,6 +10,7 @@ use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::ReadError;
 use millrace_log::ReadLimit;
+use tokio::time::Instant;
 
 use crate::row::Row;
 
@@ -22,6 +24,10 @@ pub(crate) struct RangeLimit {
     /// Bytes of memory; the read that passes it is the last.
     pub(crate) bytes: usize,
 }
+
+/// How long a range waits where the log has more than it gives at present, and how long in all.
+const NOTHING_YET: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -43,7 +49,7 @@ pub(crate) async fn read(
     limit: RangeLimit,
 ) -> Result<Range, ReadError> {
     let mut range = Range { to: from.to_vec(), ..Range::default() };
-    let mut bytes = 0;
+    let (mut bytes, mut last_read) = (0, Instant::now());
     for (partition, next) in (0..).zip(&mut range.to) {
         let start = log.partition_info(stream, partition)?.start;
         if start > *next {
@@ -62,8 +68,16 @@ pub(crate) async fn read(
             let turn = ReadLimit { entries: TURN.entries.min(room), ..TURN };
             let partition = Partition::try_from(index).unwrap_or(Partition::MAX);
             let batch = log.read(stream, partition, *next, turn).await?;
-            // Offsets need not be dense; the range ends where it was told to all the same.
-            *next = if batch.next > *next { batch.next.min(*end) } else { *end };
+            if batch.next > *next {
+                // Offsets need not be dense; the range ends where it was told to all the same.
+                *next = batch.next.min(*end);
+                last_read = Instant::now();
+            } else if last_read.elapsed() > PATIENCE {
+                let reason = format!("nothing comes from offset {next} on, before the end {end}");
+                return Err(ReadError::Storage(reason.into()));
+            } else {
+                tokio::time::sleep(NOTHING_YET).await;
+            }
             for (offset, entry) in batch.entries {
                 let Entry::Record(record) = entry else { continue };
                 if offset < *end {

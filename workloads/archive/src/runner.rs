@@ -1,10 +1,19 @@
 //! Runs every `archive` sink of a plan: a task for each stream that it reads.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+use millrace_core::with_causes;
 use millrace_log::Log;
+use millrace_log::StageConfig;
+use millrace_log::share::Assigned;
+use millrace_log::share::ShareError;
+use millrace_log::share::ShareNews;
+use millrace_log::share::share;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
+use millrace_observe::State;
 use millrace_plan::Plan;
 use millrace_plan::model::SinkTarget;
 use millrace_plan::model::StreamOrigin;
@@ -17,7 +26,9 @@ use tracing::error;
 use tracing::warn;
 
 use crate::archiver::Archiver;
+use crate::archiver::stage_of;
 use crate::columns::columns;
+use crate::error::ArchiveError;
 use crate::error::RunArchiveError;
 use crate::error::StartArchiveError;
 use crate::folders::Folders;
@@ -36,14 +47,15 @@ pub struct ArchiveSinks {
 impl ArchiveSinks {
     /// Archives until `cancel` is cancelled, or, where `upstream_finished` is given, until it has
     /// become `true` and everything before is written. Streams must exist in the log. While a
-    /// store or the log is unavailable, the sink waits, says why, and goes on by itself.
+    /// store or the log is unavailable, the sink waits, says why, and goes on by itself. Where the
+    /// log is not this process's alone, each stream is archived by one of those who share it.
     ///
     /// # Errors
     /// When an address is none, a Secret cannot be read, or a folder cannot be made.
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
-        observer: &Observer,
+        observer: &Arc<Observer>,
         folders: &Folders,
         upstream_finished: Option<&watch::Receiver<bool>>,
         cancel: &CancellationToken,
@@ -66,7 +78,8 @@ impl ArchiveSinks {
                     warn!(message = "A sink reads an unknown stream.", sink = sink.name);
                     continue;
                 };
-                let component = ComponentKind::Sink;
+                let component =
+                    observer.component(ComponentKind::Sink, &sink.name, Some(name.as_str()), None);
                 archivers.push(Archiver {
                     sink: Arc::clone(&archive),
                     name: sink.name.clone(),
@@ -75,9 +88,10 @@ impl ArchiveSinks {
                     partitions: stream.partitions,
                     shape: Arc::new(shape(stream)),
                     log: Arc::clone(log),
+                    is_ours_alone: false,
                     stores: Arc::clone(&stores),
                     memory: Arc::clone(&memory),
-                    component: observer.component(component, &sink.name, Some(name.as_str()), None),
+                    component,
                     metrics: metrics.archive(&sink.name, name.as_str()),
                     upstream_finished: upstream_finished.cloned(),
                 });
@@ -85,9 +99,24 @@ impl ArchiveSinks {
         }
         let mut tasks = JoinSet::new();
         for archiver in archivers {
-            tasks.spawn(archiver.run(cancel.clone()));
+            let (observer, cancel) = (Arc::clone(observer), cancel.clone());
+            tasks.spawn(async move { run(archiver, &observer, &cancel).await });
         }
         Ok(Self { tasks })
+    }
+
+    /// The stages whose tasks keep how far archives are: a log that several processes share makes
+    /// them before [`Self::start`].
+    #[must_use]
+    pub fn stages(plan: &Plan) -> Vec<StageConfig> {
+        let archives = plan.sinks.iter().filter(|s| matches!(s.target, SinkTarget::Archive(_)));
+        archives
+            .flat_map(|sink| sink.from.iter().map(move |stream| (sink, stream)))
+            .map(|(sink, stream)| StageConfig {
+                name: stage_of(&sink.name, sink.generation, stream),
+                partitions: 1,
+            })
+            .collect()
     }
 
     /// Waits until all have ended.
@@ -103,6 +132,61 @@ impl ArchiveSinks {
             }
         }
         result
+    }
+}
+
+/// Runs the archive of a stream where it falls to this process: it is with the stream's first
+/// partition, and reads all of them.
+async fn run(
+    archiver: Archiver,
+    observer: &Observer,
+    cancel: &CancellationToken,
+) -> Result<(), RunArchiveError> {
+    let id = archiver.component.id.clone();
+    let is_here = AtomicBool::new(false);
+    let tell = |news: ShareNews<'_>| match news {
+        ShareNews::Waiting(error) => {
+            let reason = with_causes(error);
+            warn!(message = "An archive waits for the log.", sink = id.name, error = reason);
+            archiver.component.set(State::Waiting(reason));
+        }
+        ShareNews::Joined if is_here.load(Ordering::Relaxed) => {}
+        ShareNews::Joined | ShareNews::Gone(0) => observer.forget(&id),
+        ShareNews::Gone(_) => {}
+    };
+    let work = |assigned: Assigned| {
+        let archives = (assigned.partition == 0).then(|| {
+            is_here.store(true, Ordering::Relaxed);
+            let stream = id.stream.as_deref();
+            let component = observer.component(id.kind, &id.name, stream, None);
+            let is_ours_alone = assigned.is_ours_alone;
+            Archiver { is_ours_alone, component, ..archiver.clone() }.run(assigned.stop)
+        });
+        async move {
+            match archives {
+                Some(archives) => archives.await,
+                None => Ok(()),
+            }
+        }
+    };
+    let group = stage_of(&archiver.name, archiver.generation, &archiver.stream);
+    let streams = [archiver.stream.clone()];
+    let failure = |source: ArchiveError| RunArchiveError {
+        sink: archiver.name.clone(),
+        stream: archiver.stream.to_string(),
+        source,
+    };
+    match share(&*archiver.log, &group, &streams, cancel, tell, work).await {
+        Ok(()) => Ok(()),
+        Err(ShareError::Work(error)) => Err(error),
+        Err(ShareError::Broken(error)) => Err(failure(error.into())),
+        Err(ShareError::Join(error)) => {
+            let failure = failure(error.into());
+            let reason = with_causes(&failure);
+            error!(message = "An archive cannot run.", error = reason);
+            archiver.component.set(State::Failed(reason));
+            Err(failure)
+        }
     }
 }
 

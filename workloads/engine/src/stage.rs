@@ -9,10 +9,11 @@ use millrace_core::Partition;
 use millrace_core::with_causes;
 use millrace_log::Log;
 use millrace_log::share::Assigned;
-use millrace_log::share::Joining;
 use millrace_log::share::ShareError;
+use millrace_log::share::ShareNews;
 use millrace_log::share::share;
 use millrace_observe::Component;
+use millrace_observe::ComponentId;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_observe::State;
@@ -27,6 +28,8 @@ use crate::BuildOperator;
 use crate::EngineOptions;
 use crate::error::TaskError;
 use crate::metrics::Metrics;
+use crate::metrics::ProcessorLabels;
+use crate::metrics::TaskLabels;
 use crate::supervisor::Supervisor;
 use crate::task::Ended;
 
@@ -59,13 +62,14 @@ impl Stage {
     /// Runs the tasks that fall to this process, until all of them have ended.
     pub(crate) async fn run(self, component: Arc<Component>) -> Result<(), TaskError> {
         let inputs = &self.plan.stages[self.index].inputs;
-        let tell = |joining: Joining<'_>| match joining {
-            Joining::Waiting(error) => {
+        let tell = |news: ShareNews<'_>| match news {
+            ShareNews::Waiting(error) => {
                 let reason = with_causes(error);
                 warn!(message = "A stage waits for the log.", stage = self.name(), error = reason);
                 component.set(State::Waiting(reason));
             }
-            Joining::Joined => self.observer.forget(&component.id),
+            ShareNews::Joined => self.observer.forget(&component.id),
+            ShareNews::Gone(partition) => self.forget(partition),
         };
         let work = |assigned| self.task(assigned);
         let result = share(&*self.log, self.name(), inputs, &self.stop, tell, work).await;
@@ -82,6 +86,23 @@ impl Stage {
                 TaskError::Unexpected { task: format!("of {}", self.name()), source }
             }
         })
+    }
+
+    /// Takes back what is said of a task that is elsewhere.
+    fn forget(&self, partition: Partition) {
+        let stage = &self.plan.stages[self.index];
+        let labels = TaskLabels { stage: stage.name.clone(), partition };
+        self.metrics.buffered.remove(&labels);
+        for operator in &stage.operators {
+            let labels = ProcessorLabels { processor: operator.name.clone(), partition };
+            self.metrics.state_entries.remove(&labels);
+        }
+        self.observer.forget(&ComponentId {
+            kind: ComponentKind::Task,
+            name: stage.name.clone(),
+            stream: None,
+            partition: Some(partition),
+        });
     }
 
     /// The task of a partition, to its end or until the partition is lost.
@@ -103,7 +124,7 @@ impl Stage {
         };
         let component = supervisor.component();
         let (stop, running) = (self.stop.clone(), Arc::clone(&self.running));
-        let (observer, until_end) = (Arc::clone(&self.observer), self.options.until_end);
+        let until_end = self.options.until_end;
         async move {
             let task = supervisor.run(&component, &stop);
             match assigned.lost.run_until_cancelled(task).await {
@@ -116,11 +137,7 @@ impl Stage {
                     }
                     return Err(error);
                 }
-                None => {
-                    info!(message = "A task is elsewhere from now on.", task = %component.id);
-                    supervisor.forget_figures();
-                    observer.forget(&component.id);
-                }
+                None => info!(message = "A task is not ours any more.", task = %component.id),
             }
             Ok(())
         }

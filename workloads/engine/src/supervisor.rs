@@ -32,9 +32,7 @@ use crate::buffer::Buffer;
 use crate::error::TaskError;
 use crate::input::Input;
 use crate::metrics::Metrics;
-use crate::metrics::ProcessorLabels;
 use crate::metrics::StageLabels;
-use crate::metrics::TaskLabels;
 use crate::operators::Operators;
 use crate::outbox::Outbox;
 use crate::position::Position;
@@ -115,18 +113,6 @@ impl Supervisor {
                     return Err(error);
                 }
             }
-        }
-    }
-
-    /// Takes figures back that say how the task is at present.
-    pub(crate) fn forget_figures(&self) {
-        let stage = &self.plan.stages[self.stage];
-        let labels = TaskLabels { stage: stage.name.clone(), partition: self.partition };
-        self.metrics.buffered.remove(&labels);
-        for operator in &stage.operators {
-            let processor = operator.name.clone();
-            let labels = ProcessorLabels { processor, partition: self.partition };
-            self.metrics.state_entries.remove(&labels);
         }
     }
 

@@ -3,6 +3,9 @@
 //!
 //! The mark is part of the log from then on, so that a replay needs no clock. None is written
 //! while `--until-end` runs: there the end of input releases everything.
+//!
+//! Several processes may watch a stream. Each knows the marks of the others for what they are, so
+//! that all see the same silence; a mark that two of them write says the same twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +22,7 @@ use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::PartitionInfo;
 use millrace_log::ReadError;
+use millrace_log::ReadLimit;
 use millrace_plan::Plan;
 use millrace_plan::model::StreamOrigin;
 use tokio::time::Instant;
@@ -34,6 +38,13 @@ const CHECKS_PER_IDLE: u32 = 10;
 
 /// Shortest time between two checks.
 const MIN_CHECK: Duration = Duration::from_millis(5);
+
+/// So many new entries of a partition are looked at, whether all of them are marks. More are taken
+/// for input.
+const LOOKED_AT: Offset = 16;
+
+/// So many entries before the end say how far a partition has come whose entries were not looked at.
+const LAST_ENTRIES: Offset = 64;
 
 /// Time between two looks whether the log accepts again.
 const CHECK_WRITABLE: Duration = Duration::from_millis(100);
@@ -60,10 +71,46 @@ struct Watched {
 /// How long a partition has been silent.
 #[derive(Debug, Clone, Copy)]
 struct Silence {
-    /// Where its last known input ended.
+    /// Everything below is known: input and marks.
     end: Offset,
-    /// When that was, or the end of the reconnect grace if that is later.
+    /// When the last input was seen, or the end of the reconnect grace if that is later.
     since: Instant,
+    /// Whether entries below `end` were not looked at.
+    has_gap: bool,
+    /// Highest event time of the entries that were looked at.
+    highest_event_time: Option<i64>,
+    /// Highest watermark of the marks among them.
+    highest_mark: Option<i64>,
+}
+
+impl Silence {
+    /// Of a partition of which nothing is known.
+    const fn unknown(since: Instant) -> Self {
+        Self {
+            end: Offset::MIN,
+            since,
+            has_gap: true,
+            highest_event_time: None,
+            highest_mark: None,
+        }
+    }
+
+    /// Takes note of entries; whether there is input among them.
+    fn look_at(&mut self, entries: &[(Offset, Entry)]) -> bool {
+        let mut has_input = false;
+        for (_, entry) in entries {
+            match entry {
+                Entry::Record(record) => {
+                    has_input = true;
+                    self.highest_event_time = self.highest_event_time.max(Some(record.event_time));
+                }
+                Entry::Mark(Mark::Idle { watermark } | Mark::Task { watermark, .. }) => {
+                    self.highest_mark = self.highest_mark.max(Some(*watermark));
+                }
+            }
+        }
+        has_input
+    }
 }
 
 /// A mark that could not be written.
@@ -91,7 +138,7 @@ impl IdleWatcher {
                     idle: ingested.idle?,
                     heartbeat: ingested.heartbeat,
                     partitions: vec![
-                        Silence { end: 0, since: Instant::now() };
+                        Silence::unknown(Instant::now());
                         usize::try_from(stream.partitions).unwrap_or_default()
                     ],
                 })
@@ -116,7 +163,7 @@ impl Watched {
     async fn watch(mut self) {
         let counts_from = Instant::now() + RECONNECT_GRACE;
         for partition in &mut self.partitions {
-            *partition = Silence { end: Offset::MIN, since: counts_from };
+            *partition = Silence::unknown(counts_from);
         }
         tokio::time::sleep_until(counts_from).await;
         let mut failing = false;
@@ -152,21 +199,28 @@ impl Watched {
 
     /// Looks at every partition once and marks those that are silent.
     async fn check(&mut self, counts_from: Instant) -> Result<Quiet, MarkIdleError> {
-        let infos = (0..)
-            .zip(&self.partitions)
-            .map(|(partition, _)| self.log.partition_info(&self.stream, partition))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| MarkIdleError::Look { stream: self.stream.clone(), source })?;
         let now = Instant::now();
-        for (silence, info) in self.partitions.iter_mut().zip(&infos) {
-            if silence.end == Offset::MIN {
-                silence.end = info.end;
-            } else if info.end > silence.end {
-                let since = silence.since.max(now).max(counts_from);
-                *silence = Silence { end: info.end, since };
+        let mut infos = Vec::with_capacity(self.partitions.len());
+        let mut silent = Vec::with_capacity(self.partitions.len());
+        for (partition, silence) in (0..).zip(&mut self.partitions) {
+            let looked = look(&*self.log, &self.stream, partition, silence, now.max(counts_from));
+            let mut info = looked
+                .await
+                .map_err(|source| MarkIdleError::Look { stream: self.stream.clone(), source })?;
+            let mut is_silent = info.end <= silence.end && now >= silence.since + self.idle;
+            if is_silent && silence.has_gap {
+                // Others may have written what this process has not seen.
+                let from = silence.end.saturating_sub(LAST_ENTRIES).max(info.start);
+                is_silent =
+                    look_back(&*self.log, &self.stream, partition, silence, from).await.map_err(
+                        |source| MarkIdleError::Look { stream: self.stream.clone(), source },
+                    )?;
             }
+            info.highest_event_time = info.highest_event_time.max(silence.highest_event_time);
+            info.highest_mark = info.highest_mark.max(silence.highest_mark);
+            infos.push(info);
+            silent.push(is_silent);
         }
-        let silent: Vec<_> = self.partitions.iter().map(|p| now >= p.since + self.idle).collect();
         let marks = marks(&infos, &silent, self.disorder, self.heartbeat);
         if !marks.is_empty() {
             self.append(&marks).await?;
@@ -190,7 +244,7 @@ impl Watched {
             self.log.append(entries.collect()).await.map_err(|source| self.cannot_mark(source))?;
         for ((partition, _), offset) in marks.iter().zip(offsets) {
             let silence = &mut self.partitions[*partition];
-            // If a record came before the mark, the next check sees it as input.
+            // What came before the mark is looked at by the next check.
             if offset == silence.end {
                 silence.end += 1;
             }
@@ -215,6 +269,57 @@ impl Watched {
             let _ = select_all(followed).await;
         }
     }
+}
+
+/// Looks at what is new in a partition: whether it is input.
+async fn look(
+    log: &dyn Log,
+    stream: &StreamName,
+    partition: Partition,
+    silence: &mut Silence,
+    now: Instant,
+) -> Result<PartitionInfo, ReadError> {
+    let info = log.partition_info(stream, partition)?;
+    if silence.end == Offset::MIN {
+        silence.end = info.end;
+    }
+    let new = info.end - silence.end;
+    if new > LOOKED_AT {
+        silence.since = silence.since.max(now);
+        silence.end = info.end;
+        silence.has_gap = true;
+    } else if new > 0 {
+        let entries = usize::try_from(new).unwrap_or_default();
+        let limit = ReadLimit { entries, ..ReadLimit::default() };
+        let batch = log.read(stream, partition, silence.end, limit).await?;
+        if silence.look_at(&batch.entries) {
+            silence.since = silence.since.max(now);
+        }
+        // What the log does not give yet is looked at by the next check.
+        silence.end = silence.end.max(batch.next);
+    }
+    Ok(info)
+}
+
+/// Looks at the last entries of a partition of which some were not looked at; whether all of these
+/// could be read.
+async fn look_back(
+    log: &dyn Log,
+    stream: &StreamName,
+    partition: Partition,
+    silence: &mut Silence,
+    mut from: Offset,
+) -> Result<bool, ReadError> {
+    while from < silence.end {
+        let batch = log.read(stream, partition, from, ReadLimit::default()).await?;
+        if batch.next <= from {
+            return Ok(false);
+        }
+        silence.look_at(&batch.entries);
+        from = batch.next;
+    }
+    silence.has_gap = false;
+    Ok(true)
 }
 
 /// When to look again.

@@ -34,12 +34,18 @@ async fn event(log: &MemoryLog, partition: Partition, event_time: i64) {
 }
 
 fn watch(partitions: Partition, heartbeat: bool) -> Arc<MemoryLog> {
+    let log = MemoryLog::new(&[("coordinates", partitions), ("dead-letters", 1)]);
+    watch_log(&log, partitions, heartbeat);
+    log
+}
+
+/// Starts a watcher of a log; it ends with the token.
+fn watch_log(log: &Arc<MemoryLog>, partitions: Partition, heartbeat: bool) -> CancellationToken {
     let ingested = IngestedStream { heartbeat, ..support::coordinates() };
     let plan = support::plan(ingested, partitions, Vec::new());
-    let log = MemoryLog::new(&[("coordinates", partitions), ("dead-letters", 1)]);
-    let shared: Arc<dyn Log> = log.clone();
-    tokio::spawn(IdleWatcher::new(&plan, &shared).run(CancellationToken::new()));
-    log
+    let (shared, cancel): (Arc<dyn Log>, _) = (log.clone(), CancellationToken::new());
+    tokio::spawn(IdleWatcher::new(&plan, &shared).run(cancel.clone()));
+    cancel
 }
 
 const fn millis(millis: u64) -> Duration {
@@ -147,6 +153,53 @@ async fn a_mark_that_the_log_refuses_is_written_later() {
     log.refuse(3);
     sleep(millis(60_000)).await;
     assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_of_another_watcher_are_no_input_and_wake_nobody() {
+    let log = watch(2, true);
+    sleep(millis(33)).await;
+    watch_log(&log, 2, true);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    sleep(millis(60_000)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+    let written = log.marks("coordinates", 1);
+    assert_eq!((written.last(), written.is_sorted_by(|a, b| a < b)), (Some(&1001), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_goes_on_at_once_where_another_one_has_ended() {
+    let log = MemoryLog::new(&[("coordinates", 2), ("dead-letters", 1)]);
+    let first = watch_log(&log, 2, false);
+    sleep(millis(33)).await;
+    watch_log(&log, 2, false);
+    sleep(millis(20_000)).await;
+    for step in 0..20 {
+        if step == 10 {
+            first.cancel();
+        }
+        event(&log, 0, 10_000 + 100 * step).await;
+        sleep(millis(100)).await;
+        if step > 6 {
+            // Nobody has waited for another silence of 500 ms.
+            let last = log.marks("coordinates", 1).last().copied();
+            assert!(last >= Some(10_000 + 100 * step - 150), "{step}: {last:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_watchers_that_start_at_once_both_follow_a_silent_partition() {
+    let log = watch(2, false);
+    watch_log(&log, 2, false);
+    sleep(millis(20_000)).await;
+    for step in 0..20 {
+        event(&log, 0, 10_000 + 100 * step).await;
+        sleep(millis(100)).await;
+        let last = log.marks("coordinates", 1).last().copied();
+        assert!(step < 7 || last >= Some(10_000 + 100 * step - 150), "{step}: {last:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,13 +43,15 @@ pub struct Assigned {
     pub stop: CancellationToken,
 }
 
-/// How the joining of a group goes on.
+/// What whoever shares work learns of it.
 #[derive(Debug)]
-pub enum Joining<'a> {
-    /// It has failed for the time being, and is tried again.
+pub enum ShareNews<'a> {
+    /// The group cannot be joined for the time being; this is tried again.
     Waiting(&'a JoinGroupError),
-    /// It is done, and work on all partitions that fell to this process at once has begun.
+    /// It is joined, and work on all partitions that fell to this process at once has begun.
     Joined,
+    /// The work on a partition has ended because it is elsewhere, or was meanwhile.
+    Gone(Partition),
 }
 
 /// Shared work that could not go on.
@@ -82,7 +84,7 @@ pub async fn share<E, F>(
     group: &str,
     streams: &[StreamName],
     stop: &CancellationToken,
-    mut tell: impl FnMut(Joining<'_>),
+    mut tell: impl FnMut(ShareNews<'_>),
     work: impl FnMut(Assigned) -> F,
 ) -> Result<(), ShareError<E>>
 where
@@ -95,7 +97,7 @@ where
             None => return Ok(()),
             Some(Ok(member)) => break member,
             Some(Err(error @ JoinGroupError::Unavailable { .. })) => {
-                tell(Joining::Waiting(&error));
+                tell(ShareNews::Waiting(&error));
                 if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return Ok(());
                 }
@@ -104,10 +106,7 @@ where
             Some(Err(error)) => return Err(ShareError::Join(error)),
         }
     };
-    let mut pieces = Pieces::new(&member, stop, work);
-    pieces.follow_assignment();
-    tell(Joining::Joined);
-    pieces.run().await
+    share_as(member, stop, tell, work).await
 }
 
 /// The same for a member of a group that has been joined.
@@ -117,6 +116,7 @@ where
 pub async fn share_as<E, F>(
     member: GroupMember,
     stop: &CancellationToken,
+    mut tell: impl FnMut(ShareNews<'_>),
     work: impl FnMut(Assigned) -> F,
 ) -> Result<(), ShareError<E>>
 where
@@ -125,7 +125,8 @@ where
 {
     let mut pieces = Pieces::new(&member, stop, work);
     pieces.follow_assignment();
-    pieces.run().await
+    tell(ShareNews::Joined);
+    pieces.run(tell).await
 }
 
 /// The work on the partitions that a member has.
@@ -165,7 +166,7 @@ where
         }
     }
 
-    async fn run(mut self) -> Result<(), ShareError<E>> {
+    async fn run(mut self, mut tell: impl FnMut(ShareNews<'_>)) -> Result<(), ShareError<E>> {
         let mut result = Ok(());
         let mut is_told = true;
         loop {
@@ -180,7 +181,9 @@ where
                         Err(error) => (error.id(), Err(ShareError::Broken(error))),
                     };
                     result = result.and(ended);
-                    self.ended(id);
+                    if let Some(partition) = self.ended(id) {
+                        tell(ShareNews::Gone(partition));
+                    }
                     self.follow_assignment();
                 }
                 changed = self.assignment.changed(), if is_told => {
@@ -239,11 +242,11 @@ where
         self.pieces.insert(partition, Piece { epoch, lost, is_running: true });
     }
 
-    fn ended(&mut self, id: Id) {
-        let piece =
-            self.partitions.remove(&id).and_then(|partition| self.pieces.get_mut(&partition));
-        if let Some(piece) = piece {
-            piece.is_running = false;
-        }
+    /// Takes note of the end of work; the partition if it is lost.
+    fn ended(&mut self, id: Id) -> Option<Partition> {
+        let partition = self.partitions.remove(&id)?;
+        let piece = self.pieces.get_mut(&partition)?;
+        piece.is_running = false;
+        piece.lost.is_cancelled().then_some(partition)
     }
 }

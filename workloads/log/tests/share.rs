@@ -10,6 +10,7 @@ use millrace_log::Assignment;
 use millrace_log::GroupMember;
 use millrace_log::share::Assigned;
 use millrace_log::share::ShareError;
+use millrace_log::share::ShareNews;
 use millrace_log::share::share_as;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -57,7 +58,12 @@ impl Bench {
                     result
                 }
             };
-            share_as(member, &stopped, work).await
+            let tell = |news: ShareNews<'_>| {
+                if let ShareNews::Gone(partition) = news {
+                    note(format!("gone {partition}"));
+                }
+            };
+            share_as(member, &stopped, tell, work).await
         });
         Self { assignment, stop, notes, running }
     }
@@ -91,9 +97,9 @@ async fn work_begins_where_a_partition_comes_and_stops_where_it_goes() {
     let bench = Bench::start(&[(0, 1), (1, 1)], until_stopped);
     assert_eq!(bench.notes(2).await, ["begin 0@1", "begin 1@1"]);
     bench.assign(&[(1, 1), (2, 5)]);
-    assert_eq!(bench.notes(2).await, ["begin 2@5", "end 0@1"]);
+    assert_eq!(bench.notes(3).await, ["begin 2@5", "end 0@1", "gone 0"]);
     bench.assign(&[]);
-    assert_eq!(bench.notes(2).await, ["end 1@1", "end 2@5"]);
+    assert_eq!(bench.notes(4).await, ["end 1@1", "end 2@5", "gone 1", "gone 2"]);
     bench.assign(&[(0, 6)]);
     assert_eq!(bench.notes(1).await, ["begin 0@6"]);
     bench.stop.cancel();
@@ -113,7 +119,7 @@ async fn work_of_a_new_epoch_begins_when_that_of_the_old_one_has_ended() {
     bench.assign(&[(0, 2)]);
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(bench.notes(0).await, Vec::<String>::new());
-    assert_eq!(bench.notes(2).await, ["begin 0@2", "end 0@1"]);
+    assert_eq!(bench.notes(3).await, ["begin 0@2", "end 0@1", "gone 0"]);
     bench.running.abort();
 }
 
@@ -127,7 +133,7 @@ async fn work_that_does_not_end_when_its_partition_is_lost_is_broken_off() {
     bench.assign(&[(0, 2)]);
     tokio::time::sleep(Duration::from_millis(1900)).await;
     assert_eq!(bench.notes(0).await, Vec::<String>::new());
-    assert_eq!(bench.notes(2).await, ["begin 0@2", "end 0@2"]);
+    assert_eq!(bench.notes(3).await, ["begin 0@2", "end 0@2", "gone 0"]);
     bench.running.abort();
 }
 
@@ -155,8 +161,11 @@ async fn a_failure_leaves_the_other_partitions_alone_and_is_told_at_the_end() {
 async fn where_a_process_is_alone_the_end_is_when_all_work_has_ended() {
     let member = GroupMember::alone(3);
     let stop = CancellationToken::new();
-    let ended = share_as(member, &stop, |assigned: Assigned| async move {
-        if assigned.partition == 2 { Err("broken") } else { Ok(()) }
-    });
+    let ended = share_as(
+        member,
+        &stop,
+        |_| {},
+        |assigned: Assigned| async move { if assigned.partition == 2 { Err("broken") } else { Ok(()) } },
+    );
     assert!(matches!(ended.await, Err(ShareError::Work("broken"))));
 }

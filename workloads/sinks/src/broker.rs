@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_ingest::mqtt::OutgoingMessage;
@@ -30,6 +31,9 @@ const WINDOW: u16 = 100;
 /// Messages that may wait for the connection.
 const WAITING: usize = 256;
 
+/// How long messages that are on their way at a stop may take to be confirmed.
+const STOP_PATIENCE: Duration = Duration::from_millis(800);
+
 /// Publishes to an external broker.
 pub struct BrokerPublisher {
     messages: mpsc::Sender<Waiting>,
@@ -41,11 +45,21 @@ struct Waiting {
 }
 
 impl BrokerPublisher {
-    /// Connects, and connects again, until `cancel` is cancelled.
+    /// Connects, and connects again, until `cancel` is cancelled. Messages that are on their way
+    /// then may still be confirmed for a moment, as long as anybody waits for that.
     #[must_use]
     pub fn start(broker: MqttBroker, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING);
-        tasks.spawn(async move { cancel.run_until_cancelled(run(broker, waiting)).await });
+        tasks.spawn(async move {
+            let given_up = async {
+                cancel.cancelled().await;
+                tokio::time::sleep(STOP_PATIENCE).await;
+            };
+            tokio::select! {
+                () = run(broker, waiting) => {}
+                () = given_up => {}
+            }
+        });
         Self { messages }
     }
 }
@@ -82,6 +96,9 @@ async fn run(broker: MqttBroker, mut waiting: mpsc::Receiver<Waiting>) {
             }
             Err(error) => error.to_string(),
         };
+        if waiting.is_closed() && waiting.is_empty() {
+            return;
+        }
         warn!(
             message = "Failed to publish to an MQTT broker; connecting again.",
             broker = broker.url,

@@ -13,6 +13,7 @@ mod publisher;
 mod reader;
 mod refused;
 mod runner;
+mod shares;
 mod traced;
 mod webhook;
 
@@ -22,7 +23,8 @@ pub use message::build as message_of;
 pub use publisher::DeliverError;
 pub use publisher::Publisher;
 pub use runner::MqttSinks;
-pub use runner::group_of;
+pub use shares::group_of;
+pub use shares::members_of;
 pub use webhook::ReadSecretError;
 pub use webhook::StartWebhookError;
 pub use webhook::WebhookSinks;

@@ -18,6 +18,13 @@ use tracing::warn;
 /// Shortest time between two commits of the position.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 
+/// A position that stays the same is committed again so often: a log may forget what was not
+/// committed for days.
+const COMMIT_AGAIN: Duration = Duration::from_hours(6);
+
+/// How long a sink waits where the log has more than it gives at present.
+const NOTHING_YET: Duration = Duration::from_millis(5);
+
 /// A partition that a group reads.
 #[derive(Clone)]
 pub(crate) struct GroupPartition {
@@ -48,7 +55,8 @@ impl GroupPartition {
     /// Commits positions from time to time, and the last one when their sender is gone.
     pub(crate) async fn commit_all(self, mut positions: watch::Receiver<Offset>) {
         loop {
-            let ended = positions.changed().await.is_err();
+            let changed = tokio::time::timeout(COMMIT_AGAIN, positions.changed()).await;
+            let ended = matches!(changed, Ok(Err(_)));
             let next = *positions.borrow_and_update();
             if let Err(error) =
                 self.log.commit_group_offset(&self.group, &self.stream, self.partition, next).await
@@ -62,6 +70,14 @@ impl GroupPartition {
             // What is confirmed meanwhile is committed together.
             tokio::time::sleep(COMMIT_EVERY).await;
         }
+    }
+
+    /// Waits for more, after a read that gave nothing.
+    pub(crate) async fn more(&self, known: Offset) {
+        if self.log.follow(&self.stream, self.partition).is_ok_and(|end| *end.borrow() > known) {
+            tokio::time::sleep(NOTHING_YET).await;
+        }
+        self.grown(known).await;
     }
 
     /// Waits until the partition has more than it had.

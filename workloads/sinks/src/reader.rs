@@ -6,15 +6,12 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use millrace_core::Offset;
-use millrace_core::Partition;
 use millrace_core::Record;
-use millrace_core::StreamName;
 use millrace_core::with_causes;
 use millrace_ingest::mqtt::Backoff;
 use millrace_ingest::mqtt::OutgoingMessage;
 use millrace_log::AppendError;
 use millrace_log::Entry;
-use millrace_log::Log;
 use millrace_log::ReadError;
 use millrace_log::ReadLimit;
 use millrace_observe::Component;
@@ -44,10 +41,9 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 pub(crate) struct Reader {
     pub(crate) sink: Arc<MqttSink>,
     pub(crate) name: String,
-    pub(crate) group: String,
-    pub(crate) stream: StreamName,
-    pub(crate) partition: Partition,
-    pub(crate) log: Arc<dyn Log>,
+    pub(crate) reads: GroupPartition,
+    /// Whether it goes on where it was; otherwise it begins at the end.
+    pub(crate) keeps_position: bool,
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: SinkMetrics,
@@ -70,22 +66,17 @@ impl Reader {
     /// Publishes until cancelled; what has been begun is then finished.
     pub(crate) async fn run(self, cancel: CancellationToken) {
         let mut retry = RETRY;
-        let reads = GroupPartition {
-            log: Arc::clone(&self.log),
-            group: self.group.clone(),
-            stream: self.stream.clone(),
-            partition: self.partition,
-        };
         let mut next = loop {
-            match reads.position().await.map_err(StepError::from) {
+            match self.begin().await.map_err(StepError::from) {
                 Ok(position) => break position,
                 Err(error) if self.waited(&error, &mut retry, &cancel).await => {}
                 Err(_) => return self.component.set(State::Finished),
             }
         };
         let (confirmed, positions) = watch::channel(next);
-        let committing = tokio::spawn(reads.clone().commit_all(positions));
-        let stream: Arc<str> = Arc::from(self.stream.as_str());
+        let committing =
+            self.keeps_position.then(|| tokio::spawn(self.reads.clone().commit_all(positions)));
+        let stream: Arc<str> = Arc::from(self.reads.stream.as_str());
         while !cancel.is_cancelled() {
             let (reached, end) = match self.step(&stream, next).await {
                 Ok(step) => step,
@@ -97,23 +88,36 @@ impl Reader {
             self.component.set_lag((end - reached).max(0));
             if reached > next {
                 next = reached;
-                // The receiver lives as long as the committer, which ends after this sender.
+                // Where no position is kept nobody asks for it.
                 let _ = confirmed.send(next);
                 continue;
             }
-            if cancel.run_until_cancelled(reads.grown(next)).await.is_none() {
+            if cancel.run_until_cancelled(self.reads.more(next)).await.is_none() {
                 break;
             }
         }
         drop(confirmed);
-        // A panic of the task has been reported by its thread.
-        let _ = committing.await;
+        if let Some(committing) = committing {
+            // A panic of the task has been reported by its thread.
+            let _ = committing.await;
+        }
         self.component.set(State::Finished);
+    }
+
+    /// Where to begin.
+    async fn begin(&self) -> Result<Offset, ReadError> {
+        let GroupPartition { log, stream, partition, .. } = &self.reads;
+        if self.keeps_position {
+            self.reads.position().await
+        } else {
+            log.partition_info(stream, *partition).map(|info| info.end)
+        }
     }
 
     /// Publishes the next records; returns where to go on and where the partition ends.
     async fn step(&self, stream: &Arc<str>, from: Offset) -> Result<(Offset, Offset), StepError> {
-        let batch = self.log.read(&self.stream, self.partition, from, LIMIT).await?;
+        let batch =
+            self.reads.log.read(&self.reads.stream, self.reads.partition, from, LIMIT).await?;
         let mut messages = Vec::with_capacity(batch.entries.len());
         let mut traced = TracedMessages::default();
         for (offset, entry) in batch.entries {
@@ -134,7 +138,7 @@ impl Reader {
             }
         }
         self.publish(&mut messages, &mut traced).await?;
-        let end = self.log.partition_info(&self.stream, self.partition)?.end;
+        let end = self.reads.log.partition_info(&self.reads.stream, self.reads.partition)?.end;
         Ok((batch.next, end))
     }
 
@@ -151,7 +155,7 @@ impl Reader {
         let start = SystemTime::now();
         let result = self.publisher.publish(std::mem::take(messages)).await;
         let error = result.as_ref().err().map(|error| with_causes(error));
-        let place = (&self.stream, self.partition);
+        let place = (&self.reads.stream, self.reads.partition);
         traced.sent(self.tracer.as_ref(), &self.name, place, start, error.as_deref());
         if result.is_err() {
             self.metrics.retried.inc_by(count);
@@ -168,9 +172,9 @@ impl Reader {
         offset: Offset,
         error: &BuildError,
     ) -> Result<(), StepError> {
-        let position = (&self.stream, self.partition, offset);
+        let position = (&self.reads.stream, self.reads.partition, offset);
         let append = dead_letter(&self.name, position, record, error.to_string());
-        self.log.append(vec![append]).await.map_err(StepError::DeadLetter)?;
+        self.reads.log.append(vec![append]).await.map_err(StepError::DeadLetter)?;
         self.metrics.refused.inc();
         self.metrics.letters.inc();
         Ok(())
@@ -187,8 +191,8 @@ impl Reader {
         warn!(
             message = "Failed to send records; trying again.",
             sink = self.name,
-            stream = self.stream.as_str(),
-            partition = self.partition,
+            stream = self.reads.stream.as_str(),
+            partition = self.reads.partition,
             error
         );
         self.component.set(State::Waiting(error));

@@ -1,29 +1,28 @@
-//! Runs every `mqtt` sink of a plan: a reader for each partition of each stream that it reads.
+//! Runs every `mqtt` sink of a plan: a reader for each partition of each stream that is read here.
 
 use std::sync::Arc;
 
 use millrace_log::Log;
-use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
-use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
 
 use crate::broker::BrokerPublisher;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::reader::Reader;
+use crate::shares::Readers;
+use crate::shares::Shares;
 
-/// The consumer group whose offsets are a sink's positions.
-#[must_use]
-pub fn group_of(sink: &SinkPlan) -> String {
-    match sink.generation {
-        0 => format!("sink/{}", sink.name),
-        generation => format!("sink/{}/{generation}", sink.name),
-    }
+/// Who has our own endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoints {
+    /// This process alone: a sink goes on where it was.
+    One,
+    /// Each of several processes: a sink sends each of them what comes from now on.
+    Several,
 }
 
 /// The running `mqtt` sinks of a plan.
@@ -34,56 +33,77 @@ pub struct MqttSinks {
 impl MqttSinks {
     /// Sends until `cancel` is cancelled. Streams must exist in the log. Sinks without a broker
     /// go to `endpoint`; where there is none, as under `--until-end`, they do not run, and send
-    /// when they next do.
+    /// when they next do. Sinks with a broker share their partitions with other processes, where
+    /// the log is not this one's alone.
     #[must_use]
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
         endpoint: Option<&Arc<dyn Publisher>>,
-        observer: &Observer,
+        observer: &Arc<Observer>,
+        cancel: &CancellationToken,
+    ) -> Self {
+        Self::start_with(plan, log, endpoint, Endpoints::One, observer, cancel)
+    }
+
+    /// Like [`Self::start`] where several processes have an endpoint, each with subscribers of its
+    /// own: each reads all that goes there, from the end of the streams on, and keeps no position.
+    /// To brokers each connects under the declared name and eight hexadecimal digits.
+    #[must_use]
+    pub fn start_beside_others(
+        plan: &Plan,
+        log: &Arc<dyn Log>,
+        endpoint: Option<&Arc<dyn Publisher>>,
+        observer: &Arc<Observer>,
+        cancel: &CancellationToken,
+    ) -> Self {
+        Self::start_with(plan, log, endpoint, Endpoints::Several, observer, cancel)
+    }
+
+    fn start_with(
+        plan: &Plan,
+        log: &Arc<dyn Log>,
+        endpoint: Option<&Arc<dyn Publisher>>,
+        endpoints: Endpoints,
+        observer: &Arc<Observer>,
         cancel: &CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
         let metrics = observer.once(|| Metrics::register(observer));
+        let shares = Shares { plan, log, observer, tasks: &tasks, cancel };
         for sink in &plan.sinks {
             let SinkTarget::Mqtt(mqtt) = &sink.target else { continue };
             let publisher: Arc<dyn Publisher> = match (&mqtt.broker, endpoint) {
                 (Some(broker), _) => {
-                    Arc::new(BrokerPublisher::start(broker.clone(), &tasks, cancel.clone()))
+                    let mut broker = broker.clone();
+                    if endpoints == Endpoints::Several {
+                        // A broker has one connection of a name.
+                        broker.client_id =
+                            format!("{}-{:08x}", broker.client_id, rand::random::<u32>());
+                    }
+                    Arc::new(BrokerPublisher::start(broker, &tasks, cancel.clone()))
                 }
                 (None, Some(endpoint)) => Arc::clone(endpoint),
                 (None, None) => continue,
             };
-            let shared = Arc::new(mqtt.clone());
-            let counters = metrics.sink(&sink.name);
-            let group = group_of(sink);
-            for name in &sink.from {
-                let Some(stream) = plan.stream(name) else {
-                    warn!(message = "A sink reads an unknown stream.", sink = sink.name);
-                    continue;
+            let is_own = mqtt.broker.is_none();
+            let readers = if is_own { Readers::Each } else { Readers::Shared };
+            let keeps_position = !is_own || endpoints == Endpoints::One;
+            let (shared, name) = (Arc::new(mqtt.clone()), sink.name.clone());
+            let (counters, tracer) = (metrics.sink(&sink.name), observer.tracer().cloned());
+            shares.start(sink, readers, move |reads, component, stop| {
+                let reader = Reader {
+                    sink: Arc::clone(&shared),
+                    name: name.clone(),
+                    reads,
+                    keeps_position,
+                    publisher: Arc::clone(&publisher),
+                    component,
+                    metrics: counters.clone(),
+                    tracer: tracer.clone(),
                 };
-                for partition in 0..stream.partitions {
-                    let component = observer.component(
-                        ComponentKind::Sink,
-                        &sink.name,
-                        Some(name.as_str()),
-                        Some(partition),
-                    );
-                    let reader = Reader {
-                        sink: Arc::clone(&shared),
-                        name: sink.name.clone(),
-                        group: group.clone(),
-                        stream: name.clone(),
-                        partition,
-                        log: Arc::clone(log),
-                        publisher: Arc::clone(&publisher),
-                        component,
-                        metrics: counters.clone(),
-                        tracer: observer.tracer().cloned(),
-                    };
-                    tasks.spawn(reader.run(cancel.clone()));
-                }
-            }
+                reader.run(stop)
+            });
         }
         tasks.close();
         Self { tasks }

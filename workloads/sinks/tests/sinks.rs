@@ -119,14 +119,14 @@ fn shared(publisher: impl Publisher) -> Arc<dyn Publisher> {
 }
 
 struct Running {
-    observer: Observer,
+    observer: Arc<Observer>,
     cancel: CancellationToken,
     sinks: MqttSinks,
 }
 
 impl Running {
     fn start(plan: &Plan, log: &Arc<MemoryLog>, endpoint: Option<&Arc<dyn Publisher>>) -> Self {
-        let observer = Observer::default();
+        let observer = Arc::new(Observer::default());
         let cancel = CancellationToken::new();
         let log: Arc<dyn Log> = log.clone();
         let sinks = MqttSinks::start(plan, &log, endpoint, &observer, &cancel);

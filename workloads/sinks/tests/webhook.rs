@@ -133,7 +133,7 @@ fn id_of(key: &str, value: &str) -> String {
 }
 
 struct Running {
-    observer: Observer,
+    observer: Arc<Observer>,
     cancel: CancellationToken,
     sinks: WebhookSinks,
 }
@@ -147,7 +147,7 @@ impl Running {
             from: vec!["coordinates".parse().unwrap()],
             target: SinkTarget::Webhook(webhook.clone()),
         });
-        let (observer, cancel) = (Observer::default(), CancellationToken::new());
+        let (observer, cancel) = (Arc::new(Observer::default()), CancellationToken::new());
         let log: Arc<dyn Log> = log.clone();
         let sinks = WebhookSinks::start(&plan, &log, &observer, None, &cancel).unwrap();
         Self { observer, cancel, sinks }

@@ -99,7 +99,7 @@ fn folders(folder: &Path) -> Folders {
 /// Archives all that is in the log.
 async fn archive(plan: &Plan, log: &Arc<dyn Log>, folder: &Path) -> Result<(), String> {
     let (_finished, upstream) = watch::channel(true);
-    let (observer, cancel) = (Observer::default(), CancellationToken::new());
+    let (observer, cancel) = (Arc::new(Observer::default()), CancellationToken::new());
     let folders = folders(folder);
     let sinks = ArchiveSinks::start(plan, log, &observer, &folders, Some(&upstream), &cancel)
         .map_err(|error| millrace_core::with_causes(&error))?;
@@ -232,7 +232,7 @@ async fn a_bucket_takes_the_files_from_who_has_its_keys() {
 async fn a_store_that_refuses_is_told_with_what_to_do_and_served_when_it_lets_us_in() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, log) = with_s3(folder.path(), "lake", "wrong").await;
-    let (observer, cancel) = (Observer::default(), CancellationToken::new());
+    let (observer, cancel) = (Arc::new(Observer::default()), CancellationToken::new());
     let folders = folders(folder.path());
     let sinks = ArchiveSinks::start(&plan, &log, &observer, &folders, None, &cancel).unwrap();
     let component = observer.components().remove(0);
@@ -252,7 +252,7 @@ async fn a_store_that_refuses_is_told_with_what_to_do_and_served_when_it_lets_us
 async fn a_missing_bucket_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, log) = with_s3(folder.path(), "other", s3::USER.1).await;
-    let (observer, cancel) = (Observer::default(), CancellationToken::new());
+    let (observer, cancel) = (Arc::new(Observer::default()), CancellationToken::new());
     let folders = folders(folder.path());
     let sinks = ArchiveSinks::start(&plan, &log, &observer, &folders, None, &cancel).unwrap();
     let component = observer.components().remove(0);
@@ -285,7 +285,7 @@ async fn a_file_ends_at_its_time_without_an_end_of_the_stream() {
     let folder = tempfile::tempdir().unwrap();
     let plan = plan("{url: lake, every: 50ms}");
     let log = log(folder.path(), &plan).await;
-    let (observer, cancel) = (Observer::default(), CancellationToken::new());
+    let (observer, cancel) = (Arc::new(Observer::default()), CancellationToken::new());
     let folders = folders(folder.path());
     let sinks = ArchiveSinks::start(&plan, &log, &observer, &folders, None, &cancel).unwrap();
     for files in [1, 2] {

@@ -76,9 +76,14 @@ impl Reader {
         let mut on_their_way = FuturesUnordered::new();
         let mut counted = 0;
         while !cancel.is_cancelled() {
+            let mut has_read = true;
             if window.has_room(READ_BELOW, READ_BELOW_BYTES) {
+                let from = window.read();
                 match self.read(&mut window).await {
-                    Ok(()) => pauses.reset(),
+                    Ok(()) => {
+                        pauses.reset();
+                        has_read = window.read() > from;
+                    }
                     Err(error) => {
                         self.paused(&error, &mut pauses, cancel).await;
                         continue;
@@ -100,7 +105,8 @@ impl Reader {
                 biased;
                 () = cancel.cancelled() => {}
                 Some(offset) = on_their_way.next() => window.finish(offset),
-                () = self.reads.grown(window.read()), if can_read => {}
+                () = self.reads.grown(window.read()), if can_read && has_read => {}
+                () = self.reads.more(window.read()), if can_read && !has_read => {}
             }
         }
         // What waits for another attempt is given up, and comes again after the next start.

@@ -1,10 +1,9 @@
-//! Runs every `webhook` sink of a plan: a reader for each partition of each stream that it reads.
+//! Runs every `webhook` sink of a plan: a reader for each partition of each stream that is read here.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use millrace_log::Log;
-use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
 use millrace_plan::model::SecretSource;
@@ -15,7 +14,6 @@ use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
 
 use super::attempt::Receiver;
 use super::delivery::Delivery;
@@ -23,8 +21,8 @@ use super::metrics::Metrics;
 use super::reader::Reader;
 use super::signature::ReadSecretError;
 use super::signature::Signer;
-use crate::position::GroupPartition;
-use crate::runner::group_of;
+use crate::shares::Readers;
+use crate::shares::Shares;
 
 /// How requests say who sends them.
 const USER_AGENT: &str = concat!("millrace/", env!("CARGO_PKG_VERSION"));
@@ -56,64 +54,50 @@ pub struct WebhookSinks {
 }
 
 impl WebhookSinks {
-    /// Sends until `cancel` is cancelled. Streams must exist in the log. `secrets` is the folder
-    /// that has one folder a Secret.
+    /// Sends until `cancel` is cancelled. Streams must exist in the log; where it is not this
+    /// process's alone, partitions are shared with others. `secrets` is the folder that has one
+    /// folder a Secret.
     ///
     /// # Errors
     /// When a signing secret cannot be read, or the machine's root certificates cannot.
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
-        observer: &Observer,
+        observer: &Arc<Observer>,
         secrets: Option<&Path>,
         cancel: &CancellationToken,
     ) -> Result<Self, StartWebhookError> {
         // Where a provider of TLS has been chosen before, that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = observer.once(|| Metrics::register(observer));
-        let mut readers = Vec::new();
+        // First what may fail, so that nothing is left behind that sends.
+        let mut sinks = Vec::new();
         for sink in &plan.sinks {
-            let SinkTarget::Webhook(webhook) = &sink.target else { continue };
-            let receiver = receiver(&sink.name, webhook, secrets)?;
-            let shared = Arc::new(webhook.clone());
-            let at_once = Arc::new(Semaphore::new(webhook.concurrent));
-            for name in &sink.from {
-                let Some(stream) = plan.stream(name) else {
-                    warn!(message = "A sink reads an unknown stream.", sink = sink.name);
-                    continue;
-                };
-                for partition in 0..stream.partitions {
-                    let component = observer.component(
-                        ComponentKind::Sink,
-                        &sink.name,
-                        Some(name.as_str()),
-                        Some(partition),
-                    );
-                    let delivery = Delivery {
-                        sink: Arc::clone(&shared),
-                        name: sink.name.clone(),
-                        stream: name.clone(),
-                        partition,
-                        log: Arc::clone(log),
-                        receiver: receiver.clone(),
-                        at_once: Arc::clone(&at_once),
-                        component,
-                        metrics: metrics.sink(&sink.name),
-                        tracer: observer.tracer().cloned(),
-                    };
-                    let reads = GroupPartition {
-                        log: Arc::clone(log),
-                        group: group_of(sink),
-                        stream: name.clone(),
-                        partition,
-                    };
-                    readers.push(Reader { reads, delivery, concurrent: webhook.concurrent });
-                }
+            if let SinkTarget::Webhook(webhook) = &sink.target {
+                sinks.push((sink, webhook, receiver(&sink.name, webhook, secrets)?));
             }
         }
         let tasks = TaskTracker::new();
-        for reader in readers {
-            tasks.spawn(reader.run(cancel.clone()));
+        let shares = Shares { plan, log, observer, tasks: &tasks, cancel };
+        for (sink, webhook, receiver) in sinks {
+            let (shared, name) = (Arc::new(webhook.clone()), sink.name.clone());
+            let at_once = Arc::new(Semaphore::new(webhook.concurrent));
+            let (counters, tracer) = (metrics.sink(&sink.name), observer.tracer().cloned());
+            shares.start(sink, Readers::Shared, move |reads, component, stop| {
+                let delivery = Delivery {
+                    sink: Arc::clone(&shared),
+                    name: name.clone(),
+                    stream: reads.stream.clone(),
+                    partition: reads.partition,
+                    log: Arc::clone(&reads.log),
+                    receiver: receiver.clone(),
+                    at_once: Arc::clone(&at_once),
+                    component,
+                    metrics: counters.clone(),
+                    tracer: tracer.clone(),
+                };
+                Reader { reads, delivery, concurrent: shared.concurrent }.run(stop)
+            });
         }
         tasks.close();
         Ok(Self { tasks })
