@@ -27,14 +27,14 @@ pub(super) fn check(needs: &[Need]) -> Result<(), Failure> {
     Err(Exit::Data.because(RefusedNeedsError(refused.join("\n"))))
 }
 
-/// A line for each.
-pub(super) fn lines(needs: &[Need]) -> Vec<String> {
+/// A line for each; what is missing is told by `missing`.
+pub(super) fn lines(needs: &[Need], missing: &str) -> Vec<String> {
     let mut rows = vec![["KIND", "NAME", "PARTITIONS", "STATE"].map(str::to_owned).to_vec()];
     rows.extend(needs.iter().map(|need| {
         let partitions = need.partitions.map_or_else(|| "-".to_owned(), |p| p.to_string());
         let state = match &need.state {
             NeedState::There => "is there".to_owned(),
-            NeedState::Missing => "is missing".to_owned(),
+            NeedState::Missing => missing.to_owned(),
             NeedState::ByItself => "is made when it is first used".to_owned(),
             NeedState::Refused(reason) => format!("refused: {reason}"),
         };
@@ -69,7 +69,7 @@ mod tests {
         let error = format!("{:?}", check(&refused).unwrap_err());
         assert!(error.contains("topic race.cars: it has 3 partitions"), "{error}");
         assert_eq!(
-            lines(&refused)[1],
+            lines(&refused, "is missing")[1],
             "topic  race.cars  4           refused: it has 3 partitions"
         );
     }

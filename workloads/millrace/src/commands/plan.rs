@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: PlanArguments, output: OutputFormat) -> Outco
             }
             if let Some(needs) = &needs {
                 output::line("\nKafka and Postgres")?;
-                for line in needs::lines(needs) {
+                for line in needs::lines(needs, "is missing") {
                     output::line(&format!("  {line}"))?;
                 }
             }

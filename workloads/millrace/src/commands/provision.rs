@@ -80,7 +80,8 @@ pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> 
         }
         OutputFormat::Text => {
             output::line(&format!("{}, {verb}:", plan.pipeline))?;
-            for line in needs::lines(&needs) {
+            let state = if arguments.dry_run { "is missing" } else { "is there now" };
+            for line in needs::lines(&needs, state) {
                 output::line(&format!("  {line}"))?;
             }
         }

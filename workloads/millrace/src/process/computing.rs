@@ -39,6 +39,8 @@ pub(crate) struct ComputeContext {
     pub(crate) publisher: Option<Arc<dyn Publisher>>,
     pub(crate) batch: ReadLimit,
     pub(crate) folders: Folders,
+    /// Whether other processes of the pipeline may run beside this one.
+    pub(crate) beside_others: bool,
     /// Names of the stages and sinks that run here; none: all of them do.
     pub(crate) only: Option<BTreeSet<String>>,
     /// How long tasks may take to stop, and sinks after them.
@@ -179,7 +181,9 @@ impl Computing {
         let (mut plan, outward) = (edition.outward(), &self.outward);
         plan.sinks.retain(|sink| context.runs(&sink.name) && !resting.sinks.contains(&sink.name));
         let plan = &plan;
-        let mqtt = MqttSinks::start(plan, log, publisher.as_ref(), observer, &outward.stop);
+        let start_mqtt =
+            if context.beside_others { MqttSinks::start_beside_others } else { MqttSinks::start };
+        let mqtt = start_mqtt(plan, log, publisher.as_ref(), observer, &outward.stop);
         outward.tasks.spawn(mqtt.closed());
         let secrets = folders.secrets.as_deref();
         let webhooks = WebhookSinks::start(plan, log, observer, secrets, &outward.stop)?;

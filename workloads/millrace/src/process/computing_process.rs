@@ -79,6 +79,7 @@ impl WorkerProcess {
             publisher: None,
             batch,
             folders: port.folders.clone(),
+            beside_others: true,
             only,
             patience: share(port.grace),
         };

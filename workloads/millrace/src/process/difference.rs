@@ -4,15 +4,20 @@ use millrace_core::Partition;
 use millrace_core::StreamName;
 use millrace_log::Log;
 use millrace_plan::Plan;
+use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use millrace_sinks::group_of;
+use millrace_sinks::members_of;
 use millrace_tables::ServeError;
+use millrace_tables::sink::SinkInput;
 use serde::Serialize;
 
 use crate::process::generations::Edition;
 use crate::process::generations::GENERATIONS;
 use crate::process::generations::Ledger;
 use crate::process::generations::LedgerError;
+use crate::process::generations::ledger_stage;
+use crate::process::generations::requests;
 use crate::process::generations::wanted;
 use crate::process::shared::Shared;
 
@@ -100,12 +105,14 @@ pub(crate) async fn needs(
             state: of_its_own.clone(),
         });
     }
-    needs.push(Need {
-        kind: NeedKind::Changelog,
-        name: format!("{prefix}{GENERATIONS}.changelog"),
-        partitions: Some(1),
-        state: of_its_own,
-    });
+    for stage in [ledger_stage(), requests::stage()] {
+        needs.push(Need {
+            kind: NeedKind::Changelog,
+            name: format!("{prefix}{}.changelog", stage.name),
+            partitions: Some(stage.partitions),
+            state: of_its_own.clone(),
+        });
+    }
     for group in groups(&edition) {
         let name = format!("{prefix}{group}");
         needs.push(Need { kind: NeedKind::Group, name, partitions: None, state: NeedState::ByItself });
@@ -121,15 +128,25 @@ pub(crate) async fn needs(
     Ok(needs)
 }
 
-/// The groups of an edition's stages and of the sinks that send.
+/// The groups of an edition's stages and sinks.
 fn groups(edition: &Edition) -> Vec<String> {
     let stages = edition.stages().into_iter().map(|stage| stage.name);
     let plan = edition.outward();
-    let sinks = plan.sinks.iter().filter_map(|sink| match &sink.target {
-        SinkTarget::Mqtt(_) | SinkTarget::Webhook(_) => Some(group_of(sink)),
-        SinkTarget::Table(_) | SinkTarget::Archive(_) => None,
+    let is_own = |sink: &SinkPlan| matches!(&sink.target, SinkTarget::Mqtt(m) if m.broker.is_none());
+    let sends = |sink: &&SinkPlan| {
+        matches!(sink.target, SinkTarget::Mqtt(_) | SinkTarget::Webhook(_)) && !is_own(sink)
+    };
+    // One has positions, and one for each stream has those who read it.
+    let of = |sink: &SinkPlan| {
+        let members: Vec<_> = sink.from.iter().map(|stream| members_of(sink, stream)).collect();
+        std::iter::once(group_of(sink)).chain(members)
+    };
+    let sinks: Vec<_> = plan.sinks.iter().filter(sends).flat_map(of).collect();
+    let tables = edition.table_sinks().into_iter().flat_map(|sink| {
+        let of = |input: &SinkInput| sink.task_stage(&input.stream);
+        sink.inputs.iter().map(of).collect::<Vec<_>>()
     });
-    stages.chain(sinks).chain([GENERATIONS.to_owned()]).collect()
+    stages.chain(tables).chain(sinks).chain([GENERATIONS.to_owned()]).collect()
 }
 
 /// How many partitions the log has of a stream; none if it has no such stream.

@@ -78,6 +78,7 @@ impl IngestProcess {
             publisher: Some(ways_in.publisher()),
             batch: ReadLimit::default(),
             folders: port.folders.clone(),
+            beside_others: true,
             only: Some(to_own_clients(&port.plan)),
             patience: share(port.grace),
         };

@@ -130,6 +130,7 @@ impl Live {
             publisher: Some(ways_in.publisher()),
             batch: options.batch,
             folders: options.folders,
+            beside_others: false,
             only: None,
             patience: STOP_PATIENCE,
         });

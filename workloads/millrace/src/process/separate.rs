@@ -37,6 +37,9 @@ use crate::process::shared::Shared;
 /// Between two attempts to reach Kafka and Postgres.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// Most connections to a port that has only probes.
+const PROBE_CONNECTIONS: usize = 64;
+
 /// How a process begins and ends.
 pub(crate) struct SeparateOptions {
     /// Address of the HTTP port.
@@ -260,7 +263,8 @@ pub(super) fn with_open_probes(exposure: &ExposurePlan) -> ExposurePlan {
 
 /// What a process serves that has only probes: plain, and to everyone who reaches its port.
 pub(super) fn of_probes(exposure: &ExposurePlan) -> ExposurePlan {
-    ExposurePlan { tls: None, auth: Vec::new(), ..exposure.clone() }
+    let max_connections = PROBE_CONNECTIONS;
+    ExposurePlan { tls: None, auth: Vec::new(), max_connections, ..exposure.clone() }
 }
 
 /// Ends in the order given, in the time that it may take: first nothing more is sent here.

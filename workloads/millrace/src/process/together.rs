@@ -83,6 +83,7 @@ impl WholeProcess {
             publisher: Some(ways_in.publisher()),
             batch,
             folders: port.folders.clone(),
+            beside_others: true,
             only: None,
             patience: share(port.grace),
         };

@@ -76,6 +76,8 @@ pub(super) enum Outcome {
 /// The end of a stream for a sink that sends what is in it.
 pub(super) struct SinkEnd {
     pub(super) sink: String,
+    /// Whether it sends to clients of our own endpoint.
+    pub(super) is_own: bool,
     pub(super) group: String,
     pub(super) stream: StreamName,
     pub(super) below: StreamName,
@@ -388,6 +390,7 @@ impl Rebuilder {
                     let end = self.serving.log.partition_info(&below, partition)?.end;
                     ends.push(SinkEnd {
                         sink: sink.name.clone(),
+                        is_own: is_own(sink),
                         group: group_of(sink),
                         stream: stream.name.clone(),
                         below: below.clone(),
@@ -443,6 +446,11 @@ pub(super) fn before(others: &[Reached], at: &Reached) -> Option<Offset> {
         other.part == at.part && other.stream == at.stream && other.partition == at.partition
     };
     others.iter().find(same).map(|other| other.next)
+}
+
+/// Whether a sink sends to clients of our own endpoint.
+fn is_own(sink: &SinkPlan) -> bool {
+    matches!(&sink.target, SinkTarget::Mqtt(mqtt) if mqtt.broker.is_none())
 }
 
 /// Whether a sink sends what it reads, and keeps its positions with the log's groups.
