@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -95,9 +96,15 @@ pub(crate) struct KeepAlive {
 
 impl KeepAlive {
     pub(crate) fn connect(address: &str) -> io::Result<Self> {
+        Self::within(address, PATIENCE)
+    }
+
+    /// A connection on which no answer is waited for longer than this.
+    pub(crate) fn within(address: &str, patience: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         Ok(Self { address: address.to_owned(), reader: BufReader::new(stream) })
     }
 

@@ -1,0 +1,277 @@
+//! Continuous load by clients that know what was confirmed: each sends an event again, with the same
+//! id, until it is.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use rand::Rng as _;
+use serde_json::json;
+
+use crate::fleet::INGESTS;
+use crate::member::http_address;
+use crate::support::http::Answer;
+use crate::support::http::KeepAlive;
+use crate::support::process::pause;
+
+const CLIENTS: usize = 4;
+const SENSORS_EACH: usize = 8;
+/// Over all clients.
+pub(crate) const SENSORS: usize = CLIENTS * SENSORS_EACH;
+const GROUPS: usize = 5;
+const MOST_OF_A_REQUEST: usize = 10;
+/// How long a client waits for an answer before it asks another process.
+const ANSWER: Duration = Duration::from_secs(12);
+const BETWEEN_REQUESTS: Duration = Duration::from_millis(40);
+const BEFORE_AGAIN: Duration = Duration::from_millis(200);
+
+/// An event that was sent and confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) sensor: usize,
+    /// Counts the sensor's events from 0.
+    pub(crate) n: u64,
+    pub(crate) at: i64,
+    pub(crate) value: i64,
+    /// Whether the table sink cannot take it.
+    pub(crate) poison: bool,
+}
+
+impl Event {
+    pub(crate) fn id(&self) -> String {
+        format!("{}-{}", self.sensor, self.n)
+    }
+
+    pub(crate) fn group(&self) -> usize {
+        (self.sensor + usize::try_from(self.n).unwrap()) % GROUPS
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let note = if self.poison { json!(7) } else { json!("fine") };
+        json!({
+            "id": self.id(), "sensor": format!("s{}", self.sensor), "group": format!("g{}", self.group()),
+            "n": self.n, "at": self.at, "value": self.value, "note": note,
+        })
+    }
+}
+
+/// Where the outputs of the processes are that take events in: they tell the addresses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doors(Arc<Mutex<BTreeMap<String, PathBuf>>>);
+
+impl Doors {
+    pub(crate) fn set(&self, name: &str, output: PathBuf) {
+        self.0.lock().unwrap().insert(name.to_owned(), output);
+    }
+
+    fn address(&self, number: usize) -> Option<String> {
+        let output = self.0.lock().unwrap().values().nth(number).cloned()?;
+        http_address(&output)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    stop: AtomicBool,
+    confirmed: AtomicU64,
+    /// Answers 503 with `Retry-After`.
+    refused: AtomicU64,
+    /// Requests without an answer.
+    unanswered: AtomicU64,
+    /// Poisonous events that are to be sent.
+    poison: AtomicU64,
+}
+
+/// Clients at work.
+pub(crate) struct Load {
+    counts: Arc<Counts>,
+    doors: Doors,
+    clients: Vec<JoinHandle<(Client, Vec<Event>)>>,
+}
+
+/// What all clients have sent, all of it confirmed.
+pub(crate) struct Sent {
+    pub(crate) events: Vec<Event>,
+    refused: u64,
+    unanswered: u64,
+    /// Answers that there must not be.
+    pub(crate) wrong: Vec<String>,
+    /// Sends what releases all that is held back.
+    pub(crate) last: Flush,
+}
+
+impl Sent {
+    pub(crate) fn told(&self) -> String {
+        let Self { events, refused, unanswered, .. } = self;
+        format!(
+            "{} events were confirmed; {refused} requests were refused with 503, {unanswered} not answered",
+            events.len()
+        )
+    }
+}
+
+impl Load {
+    pub(crate) fn start(doors: Doors) -> Self {
+        let counts = Arc::new(Counts::default());
+        let start = |number| {
+            let mut client = Client::new(number, doors.clone(), Arc::clone(&counts));
+            std::thread::spawn(move || {
+                let events = client.run();
+                (client, events)
+            })
+        };
+        let clients = (0..CLIENTS).map(start).collect();
+        Self { counts, doors, clients }
+    }
+
+    /// Number of events that were confirmed.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.counts.confirmed.load(Relaxed)
+    }
+
+    /// Number of requests that were answered by 503 with `Retry-After`.
+    pub(crate) fn refused(&self) -> u64 {
+        self.counts.refused.load(Relaxed)
+    }
+
+    /// Sends this many events that the table sink cannot take.
+    pub(crate) fn poison(&self, count: u64) {
+        self.counts.poison.fetch_add(count, Relaxed);
+    }
+
+    /// Ends the clients as soon as all they have sent is confirmed.
+    pub(crate) fn end(self) -> Sent {
+        self.counts.stop.store(true, Relaxed);
+        let (mut events, mut wrong) = (Vec::new(), Vec::new());
+        let mut next = [0; SENSORS];
+        for client in self.clients {
+            let (client, sent) = client.join().unwrap();
+            for event in &sent {
+                next[event.sensor] = event.n + 1;
+            }
+            events.extend(sent);
+            wrong.extend(client.wrong);
+        }
+        let client = Client::new(0, self.doors, Arc::clone(&self.counts));
+        Sent {
+            events,
+            refused: self.counts.refused.load(Relaxed),
+            unanswered: self.counts.unanswered.load(Relaxed),
+            wrong,
+            last: Flush { client, next },
+        }
+    }
+}
+
+/// Sends events after the end that release those before them.
+pub(crate) struct Flush {
+    client: Client,
+    next: [u64; SENSORS],
+}
+
+impl Flush {
+    /// Sends one event of each sensor, this far in the future.
+    pub(crate) fn send(&mut self, ahead: Duration) -> Vec<Event> {
+        let at = now() + i64::try_from(ahead.as_millis()).unwrap();
+        let events: Vec<_> = (0..SENSORS)
+            .map(|sensor| Event { sensor, n: self.next[sensor], at, value: 0, poison: false })
+            .collect();
+        self.next.iter_mut().for_each(|next| *next += 1);
+        self.client.send(&events);
+        events
+    }
+}
+
+struct Client {
+    doors: Doors,
+    counts: Arc<Counts>,
+    number: usize,
+    door: usize,
+    connection: Option<(String, KeepAlive)>,
+    wrong: Vec<String>,
+}
+
+impl Client {
+    fn new(number: usize, doors: Doors, counts: Arc<Counts>) -> Self {
+        Self { doors, counts, number, door: number % INGESTS, connection: None, wrong: Vec::new() }
+    }
+
+    /// Sends until it is told to stop; the events, all of which were confirmed.
+    fn run(&mut self) -> Vec<Event> {
+        let mut random = rand::rng();
+        let (mut next, mut last) = ([0_u64; SENSORS_EACH], [0_i64; SENSORS_EACH]);
+        let mut all = Vec::new();
+        while !self.counts.stop.load(Relaxed) {
+            let count = random.random_range(1..=MOST_OF_A_REQUEST);
+            let events: Vec<_> = (0..count)
+                .map(|_| {
+                    let own = random.random_range(0..SENSORS_EACH);
+                    // Two of one time would be in the order of their ids.
+                    last[own] = now().max(last[own] + 1);
+                    next[own] += 1;
+                    Event {
+                        sensor: self.number * SENSORS_EACH + own,
+                        n: next[own] - 1,
+                        at: last[own],
+                        value: random.random_range(-1000..=1000),
+                        poison: self.takes_poison(),
+                    }
+                })
+                .collect();
+            self.send(&events);
+            all.extend(events);
+            pause(BETWEEN_REQUESTS);
+        }
+        all
+    }
+
+    fn takes_poison(&self) -> bool {
+        let poison = &self.counts.poison;
+        poison.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
+    }
+
+    /// Sends events until they are confirmed.
+    fn send(&mut self, events: &[Event]) {
+        let body = json!(events.iter().map(Event::json).collect::<Vec<_>>()).to_string();
+        loop {
+            match self.post(&body) {
+                Ok(answer) if answer.status == 202 => break,
+                Ok(answer) if answer.status == 503 && answer.header("retry-after").is_some() => {
+                    self.counts.refused.fetch_add(1, Relaxed);
+                }
+                Ok(answer) => self.wrong.push(format!("{answer:?}")),
+                Err(_) => {
+                    self.counts.unanswered.fetch_add(1, Relaxed);
+                }
+            }
+            self.connection = None;
+            self.door = (self.door + 1) % INGESTS;
+            pause(BEFORE_AGAIN);
+        }
+        self.counts.confirmed.fetch_add(events.len() as u64, Relaxed);
+    }
+
+    fn post(&mut self, body: &str) -> io::Result<Answer> {
+        let address = self.doors.address(self.door).ok_or(io::ErrorKind::NotConnected)?;
+        if self.connection.as_ref().is_none_or(|(connected, _)| *connected != address) {
+            let connection = KeepAlive::within(&address, ANSWER)?;
+            self.connection = Some((address, connection));
+        }
+        let (_, connection) = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        connection.post("/readings", "Content-Type: application/json\r\n", body)
+    }
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
+}
