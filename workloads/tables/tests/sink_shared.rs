@@ -133,7 +133,8 @@ impl Bench {
     }
 
     async fn dead_letters(&self) -> usize {
-        let letters = self.log.read(&StreamName::dead_letters(), 0, 0, ReadLimit::default());
+        let stream = StreamName::dead_letters();
+        let letters = self.log.read(&stream, 0, 0, ReadLimit::default());
         letters.await.unwrap().entries.len()
     }
 }
