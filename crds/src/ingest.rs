@@ -109,8 +109,9 @@ pub struct ConnectSpec {
 pub struct KafkaIngestSpec {
     /// The topic's whole name: the pipeline's prefix is not put in front.
     pub topic: KafkaTopic,
-    /// Where to begin in partitions that were never read: `earliest` (default; the oldest record
-    /// that is kept) or `latest` (what is written from then on).
+    /// Where to begin if the topic was never read: `earliest` (default; the oldest record that is
+    /// kept) or `latest` (what is written from then on). Partitions that it gets later are read
+    /// from their start.
     #[serde(default)]
     pub from: KafkaStartSpec,
 }

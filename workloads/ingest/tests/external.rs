@@ -19,6 +19,7 @@ use millrace_log::Entry;
 use millrace_log::Log;
 use millrace_log::ReadLimit;
 use millrace_log::StreamConfig;
+use millrace_log::TaskName;
 use millrace_log::kafka::KafkaLog;
 use millrace_log::kafka::KafkaSettings;
 use millrace_observe::Observer;
@@ -316,7 +317,10 @@ fn each_record_is_taken_once_by_those_who_come_and_go_and_the_topic_stays_as_it_
     let consumer: BaseConsumer = plant.client().create().unwrap();
     let topics = consumer.fetch_metadata(None, Duration::from_secs(10)).unwrap();
     let ours = topics.topics().iter().filter_map(|topic| topic.name().strip_prefix(&plant.prefix));
-    assert_eq!(ours.collect::<BTreeSet<_>>(), BTreeSet::from(["coordinates", "dead-letters"]));
+    assert_eq!(
+        ours.collect::<BTreeSet<_>>(),
+        BTreeSet::from(["coordinates", "dead-letters", "ingest.cars.changelog"])
+    );
     runtime.block_on(log.close());
 }
 
@@ -331,8 +335,9 @@ fn a_start_at_the_end_leaves_out_what_was_there_before() {
         make_streams(&*log).await;
         let cancel = CancellationToken::new();
         let plan = plant.plan(KafkaStart::Latest);
-        let (observer, intake) = start(&plan, &log, &cancel).await.unwrap();
-        until(async || observer.components().len() == 4 && observer.not_ready().is_empty()).await;
+        let (_, intake) = start(&plan, &log, &cancel).await.unwrap();
+        let task = TaskName { stage: "ingest.cars".to_owned(), partition: 0 };
+        until(async || log.task_positions(&task).await.unwrap().len() == 3).await;
         plant.write(30..60).await;
         taken(&*log, 30).await;
         assert_once(&plant, &*log, 30..60).await;

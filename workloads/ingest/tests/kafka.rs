@@ -57,10 +57,14 @@ fn race_log() -> Arc<MemoryLog> {
 
 /// A record as the log gives those of a topic.
 fn record(key: &str, value: impl Into<Bytes>) -> Record {
+    record_at(STAMP, key, value)
+}
+
+fn record_at(stamp: i64, key: &str, value: impl Into<Bytes>) -> Record {
     Record {
         key: Bytes::copy_from_slice(key.as_bytes()),
-        event_time: STAMP,
-        ingest_time: STAMP,
+        event_time: stamp,
+        ingest_time: stamp,
         id: EventId::of_content("", b"", b""),
         headers: Headers::default(),
         value: value.into(),
@@ -104,7 +108,7 @@ impl Intake {
 
     async fn ready(&self) {
         until(async || {
-            self.observer.components().len() == 3 && self.observer.not_ready().is_empty()
+            self.observer.components().len() == 1 && self.observer.not_ready().is_empty()
         })
         .await;
     }
@@ -115,12 +119,12 @@ impl Intake {
     }
 }
 
-fn task(partition: i32) -> TaskName {
-    TaskName { stage: SOURCE.to_owned(), partition }
+fn task() -> TaskName {
+    TaskName { stage: SOURCE.to_owned(), partition: 0 }
 }
 
 async fn taken(log: &MemoryLog, partition: i32, next: i64) {
-    until(async || log.position(&task(partition)) == Some(next)).await;
+    until(async || log.position(&task(), partition) == Some(next)).await;
 }
 
 #[tokio::test]
@@ -357,7 +361,7 @@ async fn a_topic_that_was_made_anew_is_not_taken_for_the_old_one() {
         next: 5,
         metadata: Bytes::new(),
     };
-    log.set_position(task(0), position);
+    log.set_position(task(), position);
     write(&log, 0, vec![record("spa", message(1))]).await;
     let intake = Intake::start(&log).await;
     until(async || {
@@ -401,4 +405,32 @@ async fn a_log_in_a_folder_refuses_the_start_in_words() {
         "the way in `cars` cannot start: the topic `plant.cars.v1` is in a Kafka cluster, and this pipeline has none: say by `--connections` where it is"
     );
     log.close().await;
+}
+
+#[tokio::test]
+async fn partitions_are_taken_in_the_order_of_their_timestamps_however_much_there_is() {
+    let log = race_log();
+    // The first partition has more than the second, and ends earlier.
+    let at = |time: i64| record_at(time, "spa", message(time));
+    write(&log, 0, (0..6000).filter(|time| time % 3 != 0).map(at).collect()).await;
+    write(&log, 1, (0..9000).filter(|time| time % 3 == 0).map(at).collect()).await;
+    let intake = Intake::start(&log).await;
+    taken(&log, 0, 4000).await;
+    taken(&log, 1, 3000).await;
+    intake.stop().await;
+    let times: Vec<_> = log.records("coordinates", 0).iter().map(|r| r.event_time).collect();
+    assert_eq!(times.len(), 7000);
+    assert!(times.is_sorted());
+}
+
+#[tokio::test]
+async fn a_partition_that_the_topic_gets_later_is_taken_from_its_start() {
+    let log = race_log();
+    let latest = Intake::start_with(&log, cars(KafkaStart::Latest), support::coordinates());
+    let intake = latest.await;
+    taken(&log, 1, 0).await;
+    log.add_partition(SOURCE, 2, vec![Entry::Record(record("spa", message(1)))]);
+    taken(&log, 2, 1).await;
+    intake.stop().await;
+    assert_eq!(log.records("coordinates", 0).len(), 1);
 }

@@ -7,9 +7,10 @@ use millrace_plan::program::context_fields;
 use millrace_plan::program::function_rules;
 
 /// Places of programs, and what each is called.
-const PLACES: [(Place, &str, &str); 5] = [
+const PLACES: [(Place, &str, &str); 6] = [
     (Place::Ingest, "`map` of an ingest by MQTT", "the body"),
     (Place::Http, "`map` of an ingest by HTTP or WebSocket", "the body, or `{}` without one"),
+    (Place::Kafka, "`map` of an ingest from Kafka", "the record's value"),
     (Place::Response, "`respond` of an ingest by HTTP", "the accepted event"),
     (
         Place::Query,
@@ -23,15 +24,15 @@ const PLACES: [(Place, &str, &str); 5] = [
 const FIELDS: [(&str, &str); 11] = [
     ("clientId", "client id of the publisher, or null"),
     ("eventTime", "when the event happened, in milliseconds since 1970"),
-    ("headers", "headers of the request: texts by name in lower case"),
+    ("headers", "headers of the request, by name in lower case, or of the record: texts"),
     ("id", "id of the event: a UUID as text"),
-    ("ingestTime", "when it arrived, in milliseconds since 1970"),
-    ("key", "key of the event, as text"),
+    ("ingestTime", "when it arrived (from Kafka: the record's timestamp), in milliseconds since 1970"),
+    ("key", "key of the event, as text; from Kafka that of the record, or null"),
     ("method", "method of the request"),
     ("path", "parameters of the path: texts by name"),
     ("query", "parameters of the query: a text each, or an array of texts"),
     ("stream", "stream or processor that the event comes from"),
-    ("topic", "topic of the message"),
+    ("topic", "topic of the message or record"),
 ];
 
 /// The page.

@@ -1,10 +1,12 @@
 //! Ways in from topics that others write: exactly once from the topic into the stream.
 //!
-//! The processes of a pipeline share a topic's partitions as a group. What the records of a batch
-//! have become and the position in the topic are one commit of the partition's task, so that
-//! neither can be without the other.
+//! What the records of a batch have become and the positions in the topic are one commit of a
+//! task, so that neither can be without the other. All partitions are taken by one process, in the
+//! order of their timestamps: the one to which the first partition falls in a group of all
+//! processes.
 
-mod partition;
+mod intake;
+mod merge;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +15,16 @@ use millrace_core::Partition;
 use millrace_core::with_causes;
 use millrace_log::AttachExternalError;
 use millrace_log::Log;
+use millrace_log::StageConfig;
+use millrace_log::share::Assigned;
 use millrace_log::share::ShareNews;
 use millrace_log::share::share;
 use millrace_observe::Component;
-use millrace_observe::ComponentId;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_observe::State;
 use millrace_plan::Plan;
+use millrace_plan::model::IngestPlan;
 use millrace_plan::model::IngestSource;
 use millrace_plan::model::KafkaIngest;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +33,7 @@ use tracing::warn;
 
 use crate::acceptor::Acceptor;
 use crate::acceptor::Route;
-use crate::kafka::partition::PartitionIntake;
+use crate::kafka::intake::TopicIntake;
 use crate::mqtt::Backoff;
 
 /// How long a cluster may take to show a topic until the start goes on without.
@@ -37,6 +41,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Waiting times between two tries of what the log has refused.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+
+/// The partition whose process takes all of the topic, and the number of the task.
+const TASK: Partition = 0;
 
 /// The ways in of a plan that read topics.
 pub struct KafkaIntake {
@@ -64,7 +71,7 @@ impl KafkaIntake {
         plan: &Plan,
         acceptor: &Acceptor,
         log: &Arc<dyn Log>,
-        observer: &Arc<Observer>,
+        observer: &Observer,
         cancel: &CancellationToken,
     ) -> Result<Self, StartKafkaError> {
         let mut ways = Vec::new();
@@ -75,7 +82,6 @@ impl KafkaIntake {
                 kafka: kafka.clone(),
                 route: Arc::clone(route),
                 log: Arc::clone(log),
-                observer: Arc::clone(observer),
                 component: observer.component(ComponentKind::Ingest, &ingest.name, None, None),
             });
             way.look()
@@ -91,6 +97,16 @@ impl KafkaIntake {
         Ok(Self { tasks })
     }
 
+    /// The stages whose tasks keep how far the topics of a plan were read.
+    #[must_use]
+    pub fn stages(plan: &Plan) -> Vec<StageConfig> {
+        let of = |ingest: &IngestPlan| match &ingest.source {
+            IngestSource::Kafka(kafka) => Some(stage_of(kafka)),
+            _ => None,
+        };
+        plan.ingest.iter().filter_map(of).collect()
+    }
+
     /// Waits until all have ended, after their cancellation.
     pub async fn closed(self) {
         self.tasks.wait().await;
@@ -102,8 +118,12 @@ struct Way {
     kafka: KafkaIngest,
     route: Arc<Route>,
     log: Arc<dyn Log>,
-    observer: Arc<Observer>,
     component: Arc<Component>,
+}
+
+/// What keeps how far a topic was read.
+fn stage_of(kafka: &KafkaIngest) -> StageConfig {
+    StageConfig { name: kafka.source.to_string(), partitions: 1 }
 }
 
 impl Way {
@@ -126,9 +146,17 @@ impl Way {
         let tell = |news: ShareNews<'_>| match news {
             ShareNews::Waiting(error) => self.component.set(State::Waiting(error.to_string())),
             ShareNews::Joined => self.component.set(State::Running),
-            ShareNews::Gone(partition) => self.observer.forget(&self.component_id(partition)),
+            ShareNews::Gone(_) => {}
         };
-        let work = |assigned| PartitionIntake::new(Arc::clone(&self), assigned).run();
+        let work = |assigned: Assigned| {
+            let way = Arc::clone(&self);
+            async move {
+                if assigned.partition != TASK {
+                    return Ok(());
+                }
+                TopicIntake::new(way, assigned).run().await
+            }
+        };
         let source = &self.kafka.source;
         let shared =
             share(&*self.log, source.as_str(), std::slice::from_ref(source), &cancel, tell, work);
@@ -140,16 +168,6 @@ impl Way {
                 warn!(message = "A way in from Kafka cannot go on.", route, reason);
                 self.component.set(State::Failed(reason));
             }
-        }
-    }
-
-    /// How the work on a partition shows.
-    fn component_id(&self, partition: Partition) -> ComponentId {
-        ComponentId {
-            kind: ComponentKind::Ingest,
-            name: self.route.name().to_owned(),
-            stream: Some(self.kafka.topic.clone()),
-            partition: Some(partition),
         }
     }
 

@@ -72,9 +72,11 @@ impl MemoryLog {
         self.tasks.lock().insert(task, (0, vec![position]));
     }
 
-    /// Where a task has come to in its only input.
-    pub fn position(&self, task: &TaskName) -> Option<Offset> {
-        self.tasks.lock().get(task).and_then(|(_, positions)| Some(positions.first()?.next))
+    /// Where a task has come to in a partition of its only input.
+    pub fn position(&self, task: &TaskName, partition: Partition) -> Option<Offset> {
+        let tasks = self.tasks.lock();
+        let (_, positions) = tasks.get(task)?;
+        positions.iter().find(|one| one.partition == partition).map(|one| one.next)
     }
 
     /// The next so many appends fail.
@@ -109,6 +111,13 @@ impl MemoryLog {
 
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.records("dead-letters", 0).into_iter().map(DeadLetter::from_record).collect()
+    }
+
+    /// Gives a stream a partition with some entries.
+    pub fn add_partition(&self, stream: &str, partition: Partition, entries: Vec<Entry>) {
+        let end = watch::Sender::new(Offset::try_from(entries.len()).unwrap());
+        let id = (stream.parse().unwrap(), partition);
+        self.partitions.lock().insert(id, Kept { entries, end });
     }
 
     /// Stores entries, whatever the log refuses.
@@ -202,7 +211,10 @@ impl Log for MemoryLog {
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
         let partitions = self.partitions.lock();
-        let entries = &partitions[&(stream.clone(), partition)].entries;
+        let entries = &partitions
+            .get(&(stream.clone(), partition))
+            .ok_or_else(|| ReadError::UnknownStream { stream: stream.clone(), partition })?
+            .entries;
         let mut info =
             PartitionInfo { end: Offset::try_from(entries.len()).unwrap(), ..Default::default() };
         for entry in entries {
@@ -290,7 +302,12 @@ impl Log for MemoryLog {
             return Err(AppendError::Unavailable("the disk is full".into()).into());
         }
         let offsets = self.insert(commit.outputs)?;
-        self.tasks.lock().get_mut(&claim.task).unwrap().1 = commit.positions;
+        let mut tasks = self.tasks.lock();
+        let positions = &mut tasks.get_mut(&claim.task).unwrap().1;
+        for new in commit.positions {
+            positions.retain(|one| (&one.stream, one.partition) != (&new.stream, new.partition));
+            positions.push(new);
+        }
         if self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
             return Err(AppendError::Unavailable("no answer came".into()).into());
         }

@@ -64,7 +64,7 @@ pub struct KafkaIngest {
     pub topic: String,
     /// What the log calls it: `ingest.<name>`, which no declared stream is called.
     pub source: StreamName,
-    /// Where to begin in partitions that were never read.
+    /// Where to begin if it was never read.
     pub from: KafkaStart,
 }
 
