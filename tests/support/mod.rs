@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
+pub(crate) mod cluster;
 pub(crate) mod content;
 pub(crate) mod http;
 pub(crate) mod mqtt;
