@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use millrace_services::Kafka;
+use millrace_services::KafkaOptions;
 use millrace_services::Postgres;
 use millrace_services::PostgresOptions;
 
@@ -51,7 +52,8 @@ impl Fleet {
         let folder = tempfile::Builder::new().prefix("millrace-faults-").tempdir().unwrap().keep();
         let resource =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/distributed/pipeline.yaml");
-        let kafka = Kafka::start(3).unwrap();
+        let kafka = KafkaOptions { nodes: 3, quick: true, ..KafkaOptions::default() };
+        let kafka = Kafka::start_with(kafka).unwrap();
         let limited = PostgresOptions { disk_mib: Some(DISK_MIB), ..PostgresOptions::default() };
         // Only root has a disk of limited size.
         let (postgres, limited_disk) = Postgres::start_with(&limited)
@@ -162,30 +164,28 @@ impl Fleet {
         self.ended.clone()
     }
 
-    /// Waits until events are confirmed again and each table gets later rows.
+    /// Waits until events are confirmed again and their table gets later rows.
     pub(crate) fn until_it_goes_on(&mut self, load: &Load, when: &str) {
-        self.until_later(load, when, "SELECT '', max(at) FROM faults.readings", "''");
+        self.until_later(load, when, &["SELECT '', max(at) FROM faults.readings"]);
     }
 
     /// Waits until events are confirmed again and each table gets later rows of every key: no
     /// partition is left behind.
     pub(crate) fn until_all_goes_on(&mut self, load: &Load, when: &str) {
-        let readings = "SELECT sensor, max(at) FROM faults.readings GROUP BY 1";
-        self.until_later(load, when, readings, "key");
+        // The cheapest first.
+        let queries = [
+            "SELECT sensors, max(ends) FROM faults.group_totals GROUP BY 1",
+            "SELECT sensor, max(ends) FROM faults.totals GROUP BY 1",
+            "SELECT sensor, max(at) FROM faults.readings GROUP BY 1",
+        ];
+        self.until_later(load, when, &queries);
     }
 
-    fn until_later(&mut self, load: &Load, when: &str, readings: &str, by: &str) {
-        let results = |table, key| {
-            let key = by.replace("key", key);
-            format!("SELECT {key}, max(ends) FROM faults.{table} GROUP BY 1")
-        };
-        let queries =
-            [results("totals", "sensor"), results("group_totals", "sensors"), readings.to_owned()];
+    fn until_later(&mut self, load: &Load, when: &str, queries: &[&str]) {
         let (begun, confirmed) = (Instant::now(), load.confirmed());
-        let before = queries.each_ref().map(|query| self.latest(query));
+        let before: Vec<_> = queries.iter().map(|query| self.latest(query)).collect();
         loop {
             self.look_after();
-            // The cheapest first.
             let behind = queries.iter().zip(&before).find_map(|(query, before)| {
                 let now = self.latest(query);
                 let later = |(key, time)| now.get(key).is_some_and(|now| now > time);

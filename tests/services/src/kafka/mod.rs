@@ -37,13 +37,15 @@ pub struct KafkaOptions {
     pub secured: bool,
     /// Whether each batch is synced to the disk before it is confirmed.
     pub synced: bool,
+    /// Whether nodes rather start fast than serve much: their code is not optimised.
+    pub quick: bool,
     /// The largest heap of a node in MiB.
     pub heap_mib: u32,
 }
 
 impl Default for KafkaOptions {
     fn default() -> Self {
-        Self { nodes: 1, secured: false, synced: false, heap_mib: 384 }
+        Self { nodes: 1, secured: false, synced: false, quick: false, heap_mib: 384 }
     }
 }
 
@@ -264,16 +266,17 @@ impl Kafka {
 
     fn tool_command(&self) -> Command {
         let mut java = Command::new(&self.java);
-        java.args(self.java_arguments(128, config::TOOL_LOGGING));
         // Tools end too soon for better code to be worth its making.
-        java.arg("-XX:TieredStopAtLevel=1");
+        java.args(self.java_arguments(128, true, config::TOOL_LOGGING));
         java
     }
 
-    fn java_arguments(&self, heap_mib: u32, logging: &str) -> Vec<String> {
+    fn java_arguments(&self, heap_mib: u32, quick: bool, logging: &str) -> Vec<String> {
         let logging = self.folder.path().join(logging);
+        let levels = if quick { 1 } else { 4 };
         vec![
             format!("-Xmx{heap_mib}m"),
+            format!("-XX:TieredStopAtLevel={levels}"),
             // It has fewer threads, and a smaller heap, than the default collector.
             "-XX:+UseSerialGC".to_owned(),
             format!("-Dlog4j2.configurationFile={}", logging.display()),
@@ -283,7 +286,8 @@ impl Kafka {
     }
 
     fn launch(&mut self, id: usize) -> Result<(), RunServiceError> {
-        let mut arguments = self.java_arguments(self.options.heap_mib, config::LOGGING);
+        let mut arguments =
+            self.java_arguments(self.options.heap_mib, self.options.quick, config::LOGGING);
         let owned = self.folder.is_owned();
         let Some(node) = self.nodes.get_mut(id) else { return Err(not_running(id)) };
         if node.process.as_mut().is_some_and(Process::is_running) {
