@@ -350,7 +350,7 @@ async fn a_cluster_that_does_not_answer_is_told_in_time() {
         panic!("nobody is there")
     };
     assert!(error.to_string().starts_with("cannot connect to Kafka at 127.0.0.1:1:"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(began.elapsed() < Duration::from_secs(25));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ use super::client::Connection;
 use super::client::MAX_MESSAGE_BYTES;
 use super::client::Role;
 use super::cluster::Unreachable;
+use super::settings::KafkaSasl;
 use super::settings::KafkaSettings;
 use crate::AppendError;
 
@@ -64,10 +65,22 @@ pub(super) enum EnsureTopicError {
         #[source]
         source: KafkaError,
     },
+    /// librdkafka's binding does not bring tokens to the client that makes topics.
+    #[error("cannot {action} topic `{topic}` with OAUTHBEARER: {NO_TOKENS}")]
+    NoTokens {
+        /// What was attempted.
+        action: &'static str,
+        /// The topic.
+        topic: String,
+    },
     /// It was made, but cannot be used yet.
     #[error("topic `{0}` has partitions without a leader: are all brokers up?")]
     NoLeaders(String),
 }
+
+/// What to do where topics cannot be changed.
+const NO_TOKENS: &str =
+    "topics are made with mutual TLS or SCRAM: let `millrace provision` run with such a connection";
 
 /// The broker's reason, and what to do where that is known.
 fn advice(code: RDKafkaErrorCode) -> String {
@@ -131,17 +144,33 @@ fn limits(retention: Retention) -> [(&'static str, String); 2] {
 
 /// Makes, adapts and removes topics.
 pub(super) struct Admin {
-    client: AdminClient<Connection>,
+    /// None with OAUTHBEARER: the binding's client for this never asks for a token, see
+    /// <https://github.com/fede1024/rust-rdkafka/issues/757>.
+    client: Option<AdminClient<Connection>>,
     replication_factor: i32,
 }
 
 impl Admin {
     /// A client for this; it connects by itself.
     pub(super) fn new(settings: &KafkaSettings) -> Result<Self, ConfigureKafkaError> {
-        let client = client::config(settings, Role::Admin)?
-            .create_with_context(Connection::new(settings))
-            .map_err(ConfigureKafkaError::Create)?;
+        let client = match settings.sasl {
+            Some(KafkaSasl::OAuthBearer { .. }) => None,
+            _ => Some(
+                client::config(settings, Role::Admin)?
+                    .create_with_context(Connection::new(settings))
+                    .map_err(ConfigureKafkaError::Create)?,
+            ),
+        };
         Ok(Self { client, replication_factor: settings.replication_factor })
+    }
+
+    fn client(
+        &self,
+        action: &'static str,
+        topic: &str,
+    ) -> Result<&AdminClient<Connection>, EnsureTopicError> {
+        let none = || EnsureTopicError::NoTokens { action, topic: topic.to_owned() };
+        self.client.as_ref().ok_or_else(none)
     }
 
     /// Makes a topic; it is fine if someone else has made it meanwhile.
@@ -151,13 +180,14 @@ impl Admin {
         partitions: Partition,
         kind: &TopicKind,
     ) -> Result<(), EnsureTopicError> {
+        let client = self.client("create", name)?;
         let properties = kind.properties(self.replication_factor);
         let replication = TopicReplication::Fixed(self.replication_factor);
         let mut topic = NewTopic::new(name, partitions, replication);
         for (property, value) in &properties {
             topic = topic.set(property, value);
         }
-        let results = self.client.create_topics([&topic], &options()).await;
+        let results = client.create_topics([&topic], &options()).await;
         match first(results, "create", name)? {
             Ok(_) => {
                 tracing::info!(message = "Created a topic.", topic = name, partitions);
@@ -171,8 +201,12 @@ impl Admin {
     /// Takes over a changed retention of a stream's topic. What else differs is left as it is,
     /// since somebody may have wanted it so, and logged.
     pub(super) async fn adapt(&self, name: &str, kind: &TopicKind) -> Result<(), EnsureTopicError> {
+        let Ok(client) = self.client("describe", name) else {
+            tracing::info!(message = "Cannot see how a topic is configured.", topic = name);
+            return Ok(());
+        };
         let resource = ResourceSpecifier::Topic(name);
-        let results = self.client.describe_configs([&resource], &options()).await;
+        let results = client.describe_configs([&resource], &options()).await;
         let found = match first(results, "describe", name)? {
             Ok(found) => found,
             Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -220,7 +254,7 @@ impl Admin {
         for (property, value) in changed {
             config = config.set(property, value);
         }
-        let results = self.client.alter_configs([&config], &options()).await;
+        let results = self.client("alter", name)?.alter_configs([&config], &options()).await;
         match first(results, "alter", name)? {
             Ok(_) => {
                 tracing::info!(message = "Changed a topic.", topic = name, ?changed);
@@ -233,7 +267,10 @@ impl Admin {
     /// Removes topics; those that are not there are passed over.
     pub(super) async fn delete(&self, names: &[String]) -> Result<(), AppendError> {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let results = self.client.delete_topics(&names, &options()).await;
+        let client = self
+            .client("remove", &names.join(", "))
+            .map_err(|error| AppendError::Unavailable(error.to_string()))?;
+        let results = client.delete_topics(&names, &options()).await;
         let results = results.map_err(|error| {
             AppendError::Unavailable(format!("cannot remove {}: {error}", names.join(", ")))
         })?;

@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -285,6 +287,7 @@ fn text(field: &'static str, path: &Path) -> Result<String, ConfigureKafkaError>
 #[derive(Clone, Default)]
 pub(super) struct Connection {
     token_file: Option<PathBuf>,
+    last_error: Arc<Mutex<Option<String>>>,
 }
 
 impl Connection {
@@ -293,7 +296,13 @@ impl Connection {
             Some(KafkaSasl::OAuthBearer { token_file }) => Some(token_file.clone()),
             _ => None,
         };
-        Self { token_file }
+        Self { token_file, last_error: Arc::default() }
+    }
+
+    /// What the client last complained of, such as a certificate that it does not trust. It is
+    /// known once librdkafka was served.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
     }
 }
 
@@ -324,6 +333,7 @@ impl ClientContext for Connection {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::info!(message = "The Kafka client has an error.", %error, reason);
+        *self.last_error.lock() = Some(reason.to_owned());
     }
 
     fn generate_oauth_token(

@@ -40,10 +40,16 @@ const PROBE: &str = "__consumer_offsets";
 
 /// The cluster did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("Kafka does not answer: {what}: {error}")]
+#[error("Kafka does not answer: {what}: {error}{}", because(reason.as_deref()))]
 pub(super) struct Unreachable {
     pub(super) what: String,
     pub(super) error: KafkaError,
+    /// What the client last complained of.
+    pub(super) reason: Option<String>,
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 impl From<Unreachable> for AppendError {
@@ -100,7 +106,10 @@ impl Cluster {
         let answer = tokio::task::spawn_blocking(move || question(&consumer)).await;
         // Only the end of the runtime breaks such a thread off.
         let answer = answer.unwrap_or(Err(KafkaError::Canceled));
-        answer.map_err(|error| Unreachable { what: what.into(), error })
+        answer.map_err(|error| {
+            let reason = self.consumer.context().last_error();
+            Unreachable { what: what.into(), error, reason }
+        })
     }
 
     /// Whether any broker answers.
@@ -167,8 +176,9 @@ impl Cluster {
         let mut list = TopicPartitionList::new();
         for topic in topics {
             for partition in 0..topic.partitions() {
-                list.add_partition_offset(&topic.name, partition, which)
-                    .map_err(|error| Unreachable { what: topic.name.clone(), error })?;
+                list.add_partition_offset(&topic.name, partition, which).map_err(|error| {
+                    Unreachable { what: topic.name.clone(), error, reason: None }
+                })?;
             }
         }
         if list.count() == 0 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::Offset;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
 
@@ -19,6 +20,9 @@ use super::offsets::Offsets;
 use super::settings::KafkaSettings;
 use super::tail;
 use super::topics::Topics;
+
+/// The first answer may take about so long: brokers may be starting.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// What others append is known after this time at the latest, also where nobody reads.
 const ENDS: Duration = Duration::from_millis(500);
@@ -44,10 +48,21 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Finds out what there is, before anything else is done.
-    pub(super) async fn begin(&self) -> Result<(), Unreachable> {
-        let new = self.topics.refresh().await?;
-        self.learn(&new).await
+    /// Finds out what there is, before anything else is done. Meanwhile librdkafka is served: it
+    /// connects only with tokens that it has asked for.
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), Unreachable> {
+        let mut serving = JoinSet::new();
+        serving.spawn(Arc::clone(self).serve());
+        let deadline = Instant::now() + CONNECTING;
+        loop {
+            match self.topics.refresh().await {
+                Ok(new) => return self.learn(&new).await,
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) => {
+                    tracing::info!(message = "Kafka does not answer yet.", %error);
+                }
+            }
+        }
     }
 
     /// Learns all that is to be known of topics that were not known before.
@@ -79,6 +94,7 @@ impl Keeper {
             ticks.tick().await;
             self.cluster.serve();
             self.lanes.serve();
+            self.offsets.serve();
         }
     }
 

@@ -91,6 +91,14 @@ impl Offsets {
         Ok(Arc::clone(&clients.entry(group).or_insert(client).consumer))
     }
 
+    /// Lets librdkafka do what it does by its user's thread: log lines and tokens.
+    pub(super) fn serve(&self) {
+        for client in self.clients.lock().values() {
+            // They read no partition, so that nothing can come but errors, and those are logged.
+            drop(client.consumer.poll(Duration::ZERO));
+        }
+    }
+
     /// Gives up what is not used. Clients say goodbye to their brokers, so it may take a moment.
     pub(super) fn tidy(&self) {
         self.drop_if(|client| client.used.elapsed() >= UNUSED);
