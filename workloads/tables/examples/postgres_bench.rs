@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millrace_core::EventId;
-use millrace_core::Offset;
 use millrace_core::Partition;
 use millrace_plan::model::ColumnPlan;
 use millrace_plan::model::ColumnSource;
@@ -206,10 +205,8 @@ async fn run_store(
     for (claim, batches) in writers {
         let (store, table) = (Arc::clone(store), table.clone());
         running.spawn(async move {
-            let mut next: Offset = 0;
-            for batch in batches {
+            for (next, batch) in (0..).zip(batches) {
                 store.commit(&claim, &table, &batch, next, next + 1).await?;
-                next += 1;
             }
             Ok::<_, Failure>(())
         });

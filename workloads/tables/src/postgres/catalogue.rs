@@ -1,7 +1,6 @@
-//! Prepares the schema, creates and extends tables, and keeps what they look like.
+//! Creates and extends tables, and keeps what they look like.
 //!
-//! What changes anything takes the schema's advisory lock first, so that any number of processes
-//! may start at once; what changes nothing only reads, and so needs no right to write.
+//! What changes nothing only reads, and so needs no right to write.
 
 use std::collections::HashMap;
 
@@ -15,6 +14,8 @@ use tracing::warn;
 
 use super::names::Names;
 use super::names::waiting_name;
+use super::schema::exists;
+use super::schema::lock;
 use super::table;
 use super::table::ServedTable;
 use super::values::sql_type;
@@ -26,119 +27,6 @@ use crate::catalogue::key_of;
 use crate::catalogue::kind_of;
 use crate::catalogue::kind_text;
 use crate::sql::quote;
-
-/// Version of what the store keeps for itself.
-pub(super) const FORMAT: i32 = 1;
-
-/// What the store keeps for itself. Positions change with every commit: their pages keep room for
-/// it, so that the index need not change.
-fn bookkeeping(names: &Names) -> String {
-    let Names { format, positions, served, tables, columns, revisions, .. } = names;
-    format!(
-        r#"
-CREATE TABLE {format} ("version" integer NOT NULL);
-INSERT INTO {format} VALUES ({FORMAT});
-CREATE SEQUENCE {revisions};
-CREATE TABLE {positions} (
-    "sink" text COLLATE "C" NOT NULL,
-    "generation" integer NOT NULL,
-    "stream" text COLLATE "C" NOT NULL,
-    "partition" integer NOT NULL,
-    "epoch" bigint NOT NULL,
-    "next" bigint NOT NULL,
-    "commit" uuid,
-    PRIMARY KEY ("sink", "generation", "stream", "partition")
-) WITH (fillfactor = 20);
-CREATE TABLE {served} (
-    "table" text COLLATE "C" NOT NULL PRIMARY KEY,
-    "generation" integer NOT NULL
-);
-CREATE TABLE {tables} (
-    "table" text COLLATE "C" NOT NULL,
-    "generation" integer NOT NULL,
-    "physical" text COLLATE "C" NOT NULL UNIQUE,
-    "keep" text NOT NULL,
-    "primary_key" text NOT NULL,
-    "revision" bigint NOT NULL,
-    PRIMARY KEY ("table", "generation")
-);
-CREATE TABLE {columns} (
-    "table" text COLLATE "C" NOT NULL,
-    "generation" integer NOT NULL,
-    "column" text COLLATE "C" NOT NULL,
-    "type" text NOT NULL,
-    "nullable" boolean NOT NULL,
-    "place" integer,
-    PRIMARY KEY ("table", "generation", "column")
-);
-"#
-    )
-}
-
-/// The version of what is kept; none if nothing is.
-pub(super) async fn format(
-    connection: &mut PgConnection,
-    names: &Names,
-) -> Result<Option<i32>, sqlx::Error> {
-    if !exists(connection, &names.schema, "_millrace_format").await? {
-        return Ok(None);
-    }
-    let statement = format!(r#"SELECT "version" FROM {}"#, names.format);
-    let (version,): (i32,) = sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await?;
-    Ok(Some(version))
-}
-
-/// Makes the schema and what is kept in it, unless it is there. Returns its version.
-pub(super) async fn prepare(
-    connection: &mut PgConnection,
-    names: &Names,
-) -> Result<i32, sqlx::Error> {
-    if let Some(version) = format(connection, names).await? {
-        return Ok(version);
-    }
-    let mut transaction = connection.begin().await?;
-    lock(&mut transaction, names).await?;
-    if let Some(version) = format(&mut transaction, names).await? {
-        return Ok(version);
-    }
-    let (found,): (bool,) =
-        sqlx::query_as("SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)")
-            .bind(&names.schema)
-            .fetch_one(&mut *transaction)
-            .await?;
-    if !found {
-        let create = format!("CREATE SCHEMA {}", quote(&names.schema));
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *transaction).await?;
-    }
-    sqlx::raw_sql(AssertSqlSafe(bookkeeping(names))).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(FORMAT)
-}
-
-/// Waits until no one else changes tables of the schema; until the transaction ends, no one does.
-pub(super) async fn lock(connection: &mut PgConnection, names: &Names) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("millrace {}", names.schema))
-        .execute(connection)
-        .await
-        .map(|_| ())
-}
-
-async fn exists(
-    connection: &mut PgConnection,
-    schema: &str,
-    name: &str,
-) -> Result<bool, sqlx::Error> {
-    let (found,): (bool,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
-                        ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)",
-    )
-    .bind(schema)
-    .bind(name)
-    .fetch_one(connection)
-    .await?;
-    Ok(found)
-}
 
 /// A generation as it is in the database.
 struct Found {

@@ -52,8 +52,8 @@ pub(super) struct Connections {
     settings: PostgresSettings,
     application: String,
     pool: PgPool,
-    /// What new connections use, and when it was read.
-    credentials: Mutex<(Credentials, Instant)>,
+    /// What new connections use, and when it was read; never if it has to be read again.
+    credentials: Mutex<(Credentials, Option<Instant>)>,
 }
 
 impl Connections {
@@ -83,7 +83,7 @@ impl Connections {
                 Box::pin(async move { set_session(connection, &session).await })
             })
             .connect_lazy_with(options);
-        let credentials = Mutex::new((credentials, Instant::now()));
+        let credentials = Mutex::new((credentials, Some(Instant::now())));
         let connections = Self { settings: settings.clone(), application, pool, credentials };
         connections.check().await?;
         Ok(connections)
@@ -123,8 +123,8 @@ impl Connections {
             Err(sqlx::Error::PoolTimedOut) => Err(self.why_timed_out().await),
             Err(error) => {
                 // What was refused may have been exchanged this moment.
-                self.credentials.lock().1 = Instant::now() - FRESH;
-                Err(Failure::from(&error))
+                self.credentials.lock().1 = None;
+                Err(Failure::before_use(&error))
             }
         }
     }
@@ -161,12 +161,12 @@ impl Connections {
 
     /// Reads the files of user and password anew if that was long ago.
     async fn refresh(&self) {
-        if self.credentials.lock().1.elapsed() < FRESH {
+        if self.credentials.lock().1.is_some_and(|read| read.elapsed() < FRESH) {
             return;
         }
         let read = read_credentials(&self.settings).await;
         let mut known = self.credentials.lock();
-        known.1 = Instant::now();
+        known.1 = Some(Instant::now());
         match read {
             Ok(read) if read == known.0 => {}
             Ok(read) => {
@@ -184,7 +184,7 @@ impl Connections {
 
     /// The pool tells only that time is up: a connection of its own tells the reason.
     async fn why_timed_out(&self) -> Failure {
-        let timed_out = Failure::from(&sqlx::Error::PoolTimedOut);
+        let timed_out = Failure::before_use(&sqlx::Error::PoolTimedOut);
         if self.pool.size() >= self.settings.max_connections {
             return timed_out;
         }
@@ -198,7 +198,7 @@ impl Connections {
         };
         match timeout(ACQUIRE, attempt).await {
             Ok(Ok(())) => timed_out,
-            Ok(Err(error)) => Failure::from(&error),
+            Ok(Err(error)) => Failure::before_use(&error),
             Err(_) => Failure::Connection(format!(
                 "no connection to {} within {} s: check that Postgres runs and can be reached",
                 self.settings.place(),

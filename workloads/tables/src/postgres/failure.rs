@@ -19,6 +19,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The failure of a connection before it was used for anything: rows are never its reason.
+    pub(super) fn before_use(error: &sqlx::Error) -> Self {
+        Self::Connection(Self::from(error).reason())
+    }
+
     /// The failure as a text for a person, which says what to do.
     pub(super) fn reason(self) -> String {
         match self {
@@ -76,10 +81,14 @@ fn of_the_server(error: &PgDatabaseError) -> Failure {
     let advised = |advice: &str| format!("{said}: {advice}");
     match code {
         "25006" => Failure::Connection(advised(
-            "the server is a standby or was set read-only; writes go on once it takes them",
+            "the server is a standby, or it or the user may only read; writes go on once they are \
+             allowed",
         )),
         "28000" | "28P01" => Failure::Connection(advised(
             "check the files of user and password, and the server's pg_hba.conf",
+        )),
+        "2BP01" => Failure::Moment(advised(
+            "drop what depends on the table, such as a view, and make it anew afterwards",
         )),
         "3D000" => Failure::Connection(advised(
             "create the database, or correct `database` in postgres.yaml",

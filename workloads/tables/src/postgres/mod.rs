@@ -11,6 +11,7 @@ mod error;
 mod failure;
 mod names;
 mod provision;
+mod schema;
 mod select;
 mod serving;
 mod settings;
@@ -112,7 +113,7 @@ impl PostgresStore {
             looked_up: RwLock::default(),
         };
         let prepared: Result<i32, Failure> =
-            on!(store, connection => catalogue::prepare(&mut connection, &store.names));
+            on!(store, connection => schema::prepare(&mut connection, &store.names));
         let place = store.place.clone();
         let found = match prepared {
             Ok(found) => found,
@@ -122,8 +123,8 @@ impl PostgresStore {
                 return Err(ConnectStoreError::Prepare { place, schema, reason, source });
             }
         };
-        if found > catalogue::FORMAT {
-            let supported = catalogue::FORMAT;
+        if found > schema::FORMAT {
+            let supported = schema::FORMAT;
             return Err(ConnectStoreError::Version { place, schema, found, supported });
         }
         Ok(store)

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::PostgresSettings;
 use super::PostgresStore;
-use super::catalogue;
 use super::connect::Connections;
 use super::connect::literal;
 use super::connect::read_line;
 use super::error::ProvisionStoreError;
 use super::names::Names;
+use super::schema;
 use crate::sql::quote;
 
 /// The roles of a pipeline's schema. None of them can log in: users act in them.
@@ -167,7 +167,7 @@ async fn provision(
         run(connection, &statement).await?;
     }
     run(connection, &format!("SET ROLE {worker}")).await?;
-    catalogue::prepare(connection, &Names::new(schema)).await?;
+    schema::prepare(connection, &Names::new(schema)).await?;
     for statement in [
         format!("GRANT USAGE ON SCHEMA {quoted} TO {query}, {analysts}"),
         format!("GRANT SELECT ON ALL TABLES IN SCHEMA {quoted} TO {query}, {analysts}"),

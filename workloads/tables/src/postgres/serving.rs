@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 
 use super::catalogue;
 use super::names::Names;
+use super::schema;
 use crate::ServeError;
 use crate::SinkTable;
 use crate::sql::quote;
@@ -39,7 +40,7 @@ pub(super) async fn serve(
     tables: &[SinkTable],
 ) -> Done {
     let mut transaction = connection.begin().await?;
-    catalogue::lock(&mut transaction, names).await?;
+    schema::lock(&mut transaction, names).await?;
     for table in in_order(tables) {
         let SinkTable { table: name, generation, .. } = table;
         let known = catalogue::physical(&mut transaction, names, name, *generation).await?;
@@ -60,7 +61,7 @@ pub(super) async fn discard(
     tables: &[SinkTable],
 ) -> Done {
     let mut transaction = connection.begin().await?;
-    catalogue::lock(&mut transaction, names).await?;
+    schema::lock(&mut transaction, names).await?;
     for SinkTable { sink, table, generation } in in_order(tables) {
         if served(&mut transaction, names, table).await? == Some(*generation) {
             let table = table.clone();

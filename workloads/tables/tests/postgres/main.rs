@@ -1,6 +1,10 @@
 //! The Postgres store: the rules of every store, and what concerns many processes and a server
 //! that fails.
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
 
 #[path = "../conformance/mod.rs"]
 mod conformance;

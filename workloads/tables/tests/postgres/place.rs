@@ -127,6 +127,6 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), reached).await;
+    let waited = tokio::time::timeout(std::time::Duration::from_mins(1), reached).await;
     assert!(waited.is_ok(), "{what}");
 }

@@ -170,6 +170,11 @@ async fn who_cannot_log_in_or_make_the_schema_learns_what_to_do() {
     let refused = PostgresStore::connect(&reader.settings, "cars").await.map(|_| ()).unwrap_err();
     assert!(matches!(refused, ConnectStoreError::Prepare { .. }), "{refused:?}");
 
+    let mut misled = user(&place, "w1");
+    misled.settings.role = Some("no_such_role".into());
+    let refused = PostgresStore::connect(&misled.settings, "cars").await.map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("no_such_role"), "{refused}");
+
     let mut nowhere = place.as_user("x", "y");
     nowhere.settings.password_file = Some("/nonexistent/password".into());
     let refused = PostgresStore::connect(&nowhere.settings, "cars").await.map(|_| ()).unwrap_err();
