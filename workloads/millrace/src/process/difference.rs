@@ -2,8 +2,10 @@
 
 use millrace_core::Partition;
 use millrace_core::StreamName;
+use millrace_ingest::KafkaIntake;
 use millrace_log::Log;
 use millrace_plan::Plan;
+use millrace_plan::model::IngestSource;
 use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use millrace_sinks::group_of;
@@ -95,6 +97,16 @@ pub(crate) async fn needs(
             state,
         });
     }
+    for way in &plan.ingest {
+        let IngestSource::Kafka(kafka) = &way.source else { continue };
+        let found = shared.log.attach_external(&kafka.source, &kafka.topic).await;
+        needs.push(Need {
+            kind: NeedKind::Topic,
+            name: kafka.topic.clone(),
+            partitions: found.as_ref().ok().copied(),
+            state: found.map_or_else(|e| NeedState::Refused(e.to_string()), |_| NeedState::There),
+        });
+    }
     // That a changelog is there shows in its topic alone, which provision looks at.
     let of_its_own = if ledger.is_some() { NeedState::There } else { NeedState::Missing };
     for stage in edition.stages() {
@@ -105,7 +117,7 @@ pub(crate) async fn needs(
             state: of_its_own.clone(),
         });
     }
-    for stage in [ledger_stage(), requests::stage()] {
+    for stage in KafkaIntake::stages(plan).into_iter().chain([ledger_stage(), requests::stage()]) {
         needs.push(Need {
             kind: NeedKind::Changelog,
             name: format!("{prefix}{}.changelog", stage.name),
@@ -146,7 +158,8 @@ fn groups(edition: &Edition) -> Vec<String> {
         let of = |input: &SinkInput| sink.task_stage(&input.stream);
         sink.inputs.iter().map(of).collect::<Vec<_>>()
     });
-    stages.chain(tables).chain(sinks).chain([GENERATIONS.to_owned()]).collect()
+    let ways_in = KafkaIntake::stages(&edition.plan).into_iter().map(|stage| stage.name);
+    ways_in.chain(stages).chain(tables).chain(sinks).chain([GENERATIONS.to_owned()]).collect()
 }
 
 /// How many partitions the log has of a stream; none if it has no such stream.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millrace_ingest::KafkaIntake;
 use millrace_log::Log;
 use millrace_plan::Plan;
 use millrace_tables::TableStore;
@@ -39,6 +40,7 @@ pub(crate) async fn prepare(
 pub(super) async fn ensure_log(log: &dyn Log, edition: &Edition) -> Result<(), OpenGenerationsError> {
     log.ensure_streams(&edition.streams()).await?;
     log.ensure_tasks(&edition.stages()).await?;
+    log.ensure_tasks(&KafkaIntake::stages(&edition.plan)).await?;
     Ok(())
 }
 
