@@ -87,6 +87,13 @@ impl Fleet {
         &self.folder
     }
 
+    /// Removes the outputs of its processes.
+    pub(crate) fn remove_folder(self) {
+        let folder = self.folder.clone();
+        drop(self);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     /// Where events go in.
     pub(crate) fn doors(&self) -> Doors {
         self.doors.clone()

@@ -69,4 +69,5 @@ fn faults_lose_nothing_and_repeat_nothing() {
     let ended = fleet.ended_by_themselves();
     assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()), "seed {seed}");
     assert_eq!(ended, Vec::<String>::new(), "processes that ended by themselves; seed {seed}");
+    fleet.remove_folder();
 }
