@@ -205,7 +205,9 @@ mod tests {
         assert_eq!(connections.kafka.bootstrap_servers, ["a:9092", "b:9092"]);
         assert!(connections.postgres.is_none());
         let error = Connections::read(folder.path(), true).unwrap_err();
-        assert!(matches!(&error, ReadConnectionsError::Missing { file, .. } if file.ends_with(POSTGRES)));
+        assert!(
+            matches!(&error, ReadConnectionsError::Missing { file, .. } if file.ends_with(POSTGRES))
+        );
     }
 
     #[test]

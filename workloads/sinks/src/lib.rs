@@ -13,6 +13,7 @@ mod publisher;
 mod reader;
 mod refused;
 mod runner;
+mod sent;
 mod shares;
 mod traced;
 mod webhook;

@@ -29,6 +29,7 @@ use crate::position::GroupPartition;
 use crate::publisher::DeliverError;
 use crate::publisher::Publisher;
 use crate::refused::dead_letter;
+use crate::sent::Sent;
 use crate::traced::TracedMessages;
 
 /// Most records that are published before all of them must be confirmed.
@@ -42,8 +43,8 @@ pub(crate) struct Reader {
     pub(crate) sink: Arc<MqttSink>,
     pub(crate) name: String,
     pub(crate) reads: GroupPartition,
-    /// Whether it goes on where it was; otherwise it begins at the end.
-    pub(crate) keeps_position: bool,
+    /// Positions of this process alone; none: the group's offsets are the positions.
+    pub(crate) sent: Option<Sent>,
     pub(crate) publisher: Arc<dyn Publisher>,
     pub(crate) component: Arc<Component>,
     pub(crate) metrics: SinkMetrics,
@@ -75,7 +76,7 @@ impl Reader {
         };
         let (confirmed, positions) = watch::channel(next);
         let committing =
-            self.keeps_position.then(|| tokio::spawn(self.reads.clone().commit_all(positions)));
+            self.sent.is_none().then(|| tokio::spawn(self.reads.clone().commit_all(positions)));
         let stream: Arc<str> = Arc::from(self.reads.stream.as_str());
         while !cancel.is_cancelled() {
             let (reached, end) = match self.step(&stream, next).await {
@@ -88,8 +89,11 @@ impl Reader {
             self.component.set_lag((end - reached).max(0));
             if reached > next {
                 next = reached;
-                // Where no position is kept nobody asks for it.
-                let _ = confirmed.send(next);
+                match &self.sent {
+                    Some(sent) => sent.note(&self.name, &self.reads, next),
+                    // The receiver lives as long as the committer, which ends after this sender.
+                    None => drop(confirmed.send(next)),
+                }
                 continue;
             }
             if cancel.run_until_cancelled(self.reads.more(next)).await.is_none() {
@@ -106,11 +110,13 @@ impl Reader {
 
     /// Where to begin.
     async fn begin(&self) -> Result<Offset, ReadError> {
-        let GroupPartition { log, stream, partition, .. } = &self.reads;
-        if self.keeps_position {
-            self.reads.position().await
-        } else {
-            log.partition_info(stream, *partition).map(|info| info.end)
+        match &self.sent {
+            None => self.reads.position().await,
+            Some(sent) => {
+                let next = sent.begin(&self.name, &self.reads).await?;
+                sent.note(&self.name, &self.reads, next);
+                Ok(next)
+            }
         }
     }
 

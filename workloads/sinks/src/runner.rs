@@ -13,6 +13,7 @@ use crate::broker::BrokerPublisher;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::reader::Reader;
+use crate::sent::Sent;
 use crate::shares::Readers;
 use crate::shares::Shares;
 
@@ -47,7 +48,9 @@ impl MqttSinks {
     }
 
     /// Like [`Self::start`] where several processes have an endpoint, each with subscribers of its
-    /// own: each reads all that goes there, from the end of the streams on, and keeps no position.
+    /// own: each reads all that goes there, at its start from the end of the streams on, and keeps
+    /// its position as long as it lives. In the streams of a new generation it goes on where the
+    /// group's offset is.
     /// To brokers each connects under the declared name and eight hexadecimal digits.
     #[must_use]
     pub fn start_beside_others(
@@ -88,7 +91,8 @@ impl MqttSinks {
             };
             let is_own = mqtt.broker.is_none();
             let readers = if is_own { Readers::Each } else { Readers::Shared };
-            let keeps_position = !is_own || endpoints == Endpoints::One;
+            let keeps_none = is_own && endpoints == Endpoints::Several;
+            let sent = keeps_none.then(|| observer.once(Sent::default));
             let (shared, name) = (Arc::new(mqtt.clone()), sink.name.clone());
             let (counters, tracer) = (metrics.sink(&sink.name), observer.tracer().cloned());
             shares.start(sink, readers, move |reads, component, stop| {
@@ -96,7 +100,7 @@ impl MqttSinks {
                     sink: Arc::clone(&shared),
                     name: name.clone(),
                     reads,
-                    keeps_position,
+                    sent: sent.clone(),
                     publisher: Arc::clone(&publisher),
                     component,
                     metrics: counters.clone(),

@@ -11,8 +11,12 @@ use millrace_ingest::mqtt::TlsFiles;
 #[derive(Debug, Args)]
 pub(super) struct MqttArguments {
     /// Address of the MQTT endpoint. Port 0 takes a free one.
-    #[arg(long = "mqtt-listen", id = "mqtt_listen", value_name = "ADDRESS",
-        default_value = "127.0.0.1:1883")]
+    #[arg(
+        long = "mqtt-listen",
+        id = "mqtt_listen",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:1883"
+    )]
     listen: SocketAddr,
 
     /// File of MQTT users: lines of a name, a colon and an Argon2 hash. Without it everyone may
@@ -21,13 +25,21 @@ pub(super) struct MqttArguments {
     users: Option<PathBuf>,
 
     /// Certificate of the MQTT endpoint with its chain, PEM. With it the endpoint speaks TLS.
-    #[arg(long = "mqtt-tls-cert", id = "mqtt_tls_cert", value_name = "FILE",
-        requires = "mqtt_tls_key")]
+    #[arg(
+        long = "mqtt-tls-cert",
+        id = "mqtt_tls_cert",
+        value_name = "FILE",
+        requires = "mqtt_tls_key"
+    )]
     tls_certificate: Option<PathBuf>,
 
     /// Private key of the certificate, PEM.
-    #[arg(long = "mqtt-tls-key", id = "mqtt_tls_key", value_name = "FILE",
-        requires = "mqtt_tls_cert")]
+    #[arg(
+        long = "mqtt-tls-key",
+        id = "mqtt_tls_key",
+        value_name = "FILE",
+        requires = "mqtt_tls_cert"
+    )]
     tls_key: Option<PathBuf>,
 }
 

@@ -141,7 +141,7 @@ pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcom
     }
     if let Some(folder) = arguments.connections.clone() {
         let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
-        return serve_shared(plan, &folder, arguments, &shutdown, output).await;
+        return Box::pin(serve_shared(plan, &folder, arguments, &shutdown, output)).await;
     }
     let folder =
         arguments.data.clone().unwrap_or_else(|| Path::new(DATA_FOLDER).join(&plan.pipeline));
@@ -240,7 +240,7 @@ async fn serve_shared(
         .map_err(Exit::Config.of())?;
     let scheme = arguments.mqtt.scheme();
     let (mqtt, batch) = (arguments.mqtt.settings(), batch(arguments.batch_records));
-    if let Some(running) = process.start(mqtt, batch, shutdown).await? {
+    if let Some(running) = Box::pin(process.start(mqtt, batch, shutdown)).await? {
         let address = reachable(running.http_address());
         begun(
             "The pipeline runs over Kafka. Ctrl-C stops it; what was confirmed is kept.",

@@ -68,13 +68,17 @@ impl SeparateArguments {
 pub(super) fn begun(what: &str, fields: &[(&str, String)], output: OutputFormat) -> Outcome {
     match output {
         OutputFormat::Json => {
-            let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+            let fields = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
             output::json_line(&Value::Object(fields.collect()))?;
         }
         OutputFormat::Text => {
             output::line(what)?;
-            let rows: Vec<_> =
-                fields.iter().map(|(name, value)| vec![format!("  {name}"), value.clone()]).collect();
+            let rows: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| vec![format!("  {name}"), value.clone()])
+                .collect();
             for line in output::columns(&rows) {
                 output::line(&line)?;
             }

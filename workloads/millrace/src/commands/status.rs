@@ -1,6 +1,7 @@
 //! `millrace status`: how a running pipeline is.
 
 use clap::Args;
+use millrace_core::time::rfc3339;
 use serde_json::Value;
 
 use crate::client::ApiAddress;
@@ -68,11 +69,15 @@ fn describe(pipeline: &Value, status: &Value) -> Vec<String> {
 }
 
 fn components(status: &Value) -> Vec<String> {
-    // The last column, since a reason may be long, and only where there is one.
-    let any = items(&status["components"]).iter().any(|component| component["reason"].is_string());
-    let reason = if any { "REASON" } else { "" };
-    let mut rows = vec![row(&["PART", "STATE", "LAG", reason])];
-    for component in items(&status["components"]) {
+    // The last columns, since a reason may be long, and only where there is something in them.
+    let all = items(&status["components"]);
+    let title = |title: &'static str, any: bool| if any { title } else { "" };
+    let watermark = title("WATERMARK", all.iter().any(|part| part["watermark"].is_i64()));
+    let reason = title("REASON", all.iter().any(|part| part["reason"].is_string()));
+    let mut titles = vec!["PART", "STATE", "LAG", watermark, reason];
+    titles.retain(|title| !title.is_empty());
+    let mut rows = vec![row(&titles)];
+    for component in all {
         let mut name = format!("{} {}", text(&component["kind"]), text(&component["name"]));
         if let Some(stream) = component["stream"].as_str() {
             name.push_str(&format!(" on {stream}"));
@@ -80,8 +85,12 @@ fn components(status: &Value) -> Vec<String> {
         if let Some(partition) = component["partition"].as_i64() {
             name.push_str(&format!(" partition {partition}"));
         }
-        let reason = component["reason"].as_str().unwrap_or_default().to_owned();
-        rows.push(vec![name, text(&component["state"]), text(&component["lag"]), reason]);
+        let mut cells = vec![name, text(&component["state"]), text(&component["lag"])];
+        if !watermark.is_empty() {
+            cells.push(component["watermark"].as_i64().map_or_else(|| "-".to_owned(), rfc3339));
+        }
+        cells.push(component["reason"].as_str().unwrap_or_default().to_owned());
+        rows.push(cells);
     }
     output::columns(&rows)
 }
@@ -139,6 +148,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn watermarks_are_told_where_there_are_some() {
+        let status = json!({"components": [
+            {"kind": "task", "name": "motion", "partition": 0, "state": "running", "lag": 0,
+                "watermark": 1_767_225_600_000_i64},
+            {"kind": "sink", "name": "rows", "state": "running", "lag": 2, "watermark": null},
+        ]});
+        assert_eq!(
+            components(&status),
+            [
+                "PART                     STATE    LAG  WATERMARK",
+                "task motion partition 0  running  0    2026-01-01T00:00:00Z",
+                "sink rows                running  2    -",
+            ]
+        );
+    }
 
     #[test]
     fn a_status_is_told_in_lines() {

@@ -84,8 +84,7 @@ impl WorkerProcess {
             patience: share(port.grace),
         };
         let worker = Worker::start(context, follower, true);
-        let state =
-            QueryState::of_probes(Arc::clone(&port.plan), log, Arc::clone(&port.observer));
+        let state = QueryState::of_probes(Arc::clone(&port.plan), log, Arc::clone(&port.observer));
         state.set_readiness(worker.readiness());
         port.serve(state.probes(axum::Router::new()));
         Ok(Some(Working { port, connected, worker, state }))

@@ -127,7 +127,12 @@ pub(crate) async fn needs(
     }
     for group in groups(&edition) {
         let name = format!("{prefix}{group}");
-        needs.push(Need { kind: NeedKind::Group, name, partitions: None, state: NeedState::ByItself });
+        needs.push(Need {
+            kind: NeedKind::Group,
+            name,
+            partitions: None,
+            state: NeedState::ByItself,
+        });
     }
     for sink in edition.table_sinks() {
         let table = &sink.table.name;
@@ -144,7 +149,8 @@ pub(crate) async fn needs(
 fn groups(edition: &Edition) -> Vec<String> {
     let stages = edition.stages().into_iter().map(|stage| stage.name);
     let plan = edition.outward();
-    let is_own = |sink: &SinkPlan| matches!(&sink.target, SinkTarget::Mqtt(m) if m.broker.is_none());
+    let is_own =
+        |sink: &SinkPlan| matches!(&sink.target, SinkTarget::Mqtt(m) if m.broker.is_none());
     let sends = |sink: &&SinkPlan| {
         matches!(sink.target, SinkTarget::Mqtt(_) | SinkTarget::Webhook(_)) && !is_own(sink)
     };

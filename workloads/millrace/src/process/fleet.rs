@@ -20,6 +20,7 @@ use millrace_observe::Observer;
 use millrace_observe::State;
 use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
+use millrace_plan::model::StreamOrigin;
 use millrace_sinks::group_of;
 use millrace_tables::ServeError;
 use millrace_tables::TableStore;
@@ -35,6 +36,13 @@ const LOOK: Duration = Duration::from_secs(3);
 
 /// Something that is behind and has not moved for so long is told of.
 const STALLED: Duration = Duration::from_secs(15);
+
+/// How many looks pass until it is looked again how far tasks have come in event time: for that,
+/// a record of each partition is read.
+const TIMES_EVERY: u32 = 5;
+
+/// So many entries that a task has read say how far it has come in event time.
+const LAST_READ: Offset = 32;
 
 /// Marks alone make no sink commit: what is left is looked at if it is no more than this.
 const MARKS: usize = 1000;
@@ -65,6 +73,8 @@ struct Watched {
     moved: Instant,
     /// Whether only marks are left to read, at this sum of offsets and ends.
     idle: Option<(Offset, Offset)>,
+    /// Where it was when its event time was looked for.
+    timed: Vec<Offset>,
 }
 
 /// Looks again and again, and keeps the observer's parts as it finds them.
@@ -78,6 +88,7 @@ pub(super) async fn watch_fleet(
         tables,
         observer,
         watched: HashMap::new(),
+        looks: 0,
     };
     let mut failing = false;
     loop {
@@ -101,11 +112,14 @@ struct Fleet {
     tables: Arc<dyn TableStore>,
     observer: Arc<Observer>,
     watched: HashMap<Part, Watched>,
+    looks: u32,
 }
 
 impl Fleet {
     async fn look(&mut self, target: &Target) -> Result<(), LookError> {
         let edition = &target.edition;
+        let with_times = self.looks.is_multiple_of(TIMES_EVERY);
+        self.looks = self.looks.wrapping_add(1);
         for stage in &edition.plan.stages {
             if target.resting.stages.contains(&stage.name) {
                 continue;
@@ -117,7 +131,10 @@ impl Fleet {
                     reached.push(self.of_group(&group, edition, stream, partition).await?);
                 }
                 let part = (ComponentKind::Task, stage.name.clone(), None, Some(partition));
-                self.tell(part, &reached).await?;
+                self.tell(part.clone(), &reached).await?;
+                if with_times {
+                    self.tell_time(&part, edition, &reached).await?;
+                }
             }
         }
         let plan = edition.outward();
@@ -140,10 +157,9 @@ impl Fleet {
                     }
                     SinkTarget::Table(_) => {
                         let found = self.tables.positions(&sink.name, sink.generation).await?;
-                        let is_this =
-                            |(of, at, _): &&(StreamName, Partition, Offset)| {
-                                of == stream && *at == partition
-                            };
+                        let is_this = |(of, at, _): &&(StreamName, Partition, Offset)| {
+                            of == stream && *at == partition
+                        };
                         let next = found.iter().find(is_this).map(|(_, _, next)| *next);
                         reached(edition, stream, partition, next)
                     }
@@ -183,6 +199,34 @@ impl Fleet {
         Ok(Reached { stream: stream.clone(), below, partition, next })
     }
 
+    /// Says how far a task has come in event time: the least of its inputs.
+    async fn tell_time(
+        &mut self,
+        part: &Part,
+        edition: &Edition,
+        reached: &[Reached],
+    ) -> Result<(), LookError> {
+        let Some(watched) = self.watched.get_mut(part) else { return Ok(()) };
+        if watched.timed == watched.next {
+            return Ok(());
+        }
+        let mut least: Option<i64> = None;
+        for (at, next) in reached.iter().zip(&watched.next) {
+            let from = (next - LAST_READ).max(0);
+            let limit = ReadLimit { entries: MARKS, ..ReadLimit::default() };
+            let batch = self.log.read(&at.below, at.partition, from, limit).await?;
+            let read = batch.entries.iter().take_while(|(offset, _)| offset < next);
+            let Some(time) = read.filter_map(|(_, entry)| time_of(entry)).max() else { continue };
+            let time = time.saturating_sub(disorder(edition, &at.stream));
+            least = Some(least.map_or(time, |least| least.min(time)));
+        }
+        if let Some(time) = least {
+            watched.component.set_watermark(time);
+        }
+        watched.timed = watched.next.clone();
+        Ok(())
+    }
+
     /// Says how far a part has come.
     async fn tell(&mut self, part: Part, reached: &[Reached]) -> Result<(), LookError> {
         let (mut lag, mut end) = (0, 0);
@@ -196,14 +240,14 @@ impl Fleet {
         }
         let now = Instant::now();
         let observer = &self.observer;
-        let watched = self.watched.entry(part).or_insert_with_key(|(kind, name, stream, at)| {
-            Watched {
+        let watched =
+            self.watched.entry(part).or_insert_with_key(|(kind, name, stream, at)| Watched {
                 component: observer.component(*kind, name, stream.as_deref(), *at),
                 next: next.clone(),
                 moved: now,
                 idle: None,
-            }
-        });
+                timed: Vec::new(),
+            });
         let at = (next.iter().sum(), end);
         if watched.next != next || lag == 0 {
             (watched.next, watched.moved, watched.idle) = (next, now, None);
@@ -226,6 +270,24 @@ impl Fleet {
             ))
         });
         Ok(())
+    }
+}
+
+/// The time of an event.
+const fn time_of(entry: &Entry) -> Option<i64> {
+    match entry {
+        Entry::Record(record) => Some(record.event_time),
+        Entry::Mark(_) => None,
+    }
+}
+
+/// By how much events of a stream may be out of order, in milliseconds.
+fn disorder(edition: &Edition, stream: &StreamName) -> i64 {
+    match edition.plan.stream(stream).map(|stream| &stream.origin) {
+        Some(StreamOrigin::Ingested(ingested)) => {
+            i64::try_from(ingested.disorder.as_millis()).unwrap_or(i64::MAX)
+        }
+        _ => 0,
     }
 }
 

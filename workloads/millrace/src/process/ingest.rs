@@ -29,6 +29,7 @@ use crate::process::separate::share;
 use crate::process::separate::with_open_probes;
 use crate::process::ways_in::WaysIn;
 use crate::process::worker::Worker;
+use crate::process::worker::not_begun;
 
 /// A process that takes events in.
 pub(crate) struct IngestProcess {
@@ -83,8 +84,11 @@ impl IngestProcess {
             patience: share(port.grace),
         };
         let sinks = Worker::start(context, follower, false);
-        let state =
-            QueryState::of_probes(Arc::clone(&port.plan), Arc::clone(&log), Arc::clone(&port.observer));
+        let state = QueryState::of_probes(
+            Arc::clone(&port.plan),
+            Arc::clone(&log),
+            Arc::clone(&port.observer),
+        );
         let observer = Arc::clone(&port.observer);
         state.set_readiness(Arc::new(TakesEvents { log, observer }));
         ways_in.open().await?;
@@ -129,13 +133,15 @@ impl Ingesting {
 
 /// The sinks that publish to clients of our own endpoint.
 fn to_own_clients(plan: &Plan) -> BTreeSet<String> {
-    let own = plan.sinks.iter().filter(
-        |sink| matches!(&sink.target, SinkTarget::Mqtt(mqtt) if mqtt.broker.is_none()),
-    );
+    let own = plan
+        .sinks
+        .iter()
+        .filter(|sink| matches!(&sink.target, SinkTarget::Mqtt(mqtt) if mqtt.broker.is_none()));
     own.map(|sink| sink.name.clone()).collect()
 }
 
-/// Ready while the log accepts events, and the endpoint its clients.
+/// Ready while the log accepts events, and the endpoint its clients, to whom what is computed is
+/// sent from then on.
 struct TakesEvents {
     log: Arc<dyn Log>,
     observer: Arc<Observer>,
@@ -144,8 +150,9 @@ struct TakesEvents {
 #[async_trait]
 impl Readiness for TakesEvents {
     async fn reasons(&self) -> Vec<String> {
-        let mut reasons =
-            self.observer.not_ready_of(|part| part.kind == ComponentKind::Endpoint);
+        let mut reasons = self.observer.not_ready_of(|part| part.kind == ComponentKind::Endpoint);
+        let sends = |kind, _: &str| kind == ComponentKind::Sink;
+        reasons.extend(not_begun(&self.observer, sends));
         if let Err(error) = self.log.check_writable().await {
             reasons.push(error.to_string());
         }

@@ -52,10 +52,15 @@ impl LateRoutes {
         let not_ready = move || {
             let reasons = [reason.lock().clone()];
             let body = Json(json!({"ready": false, "reasons": reasons}));
-            async { (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, AGAIN)], body).into_response() }
+            async {
+                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, AGAIN)], body).into_response()
+            }
         };
         Router::new()
-            .route("/livez", get(async || -> Response { Json(json!({"live": true})).into_response() }))
+            .route(
+                "/livez",
+                get(async || -> Response { Json(json!({"live": true})).into_response() }),
+            )
             .fallback(not_ready)
     }
 }

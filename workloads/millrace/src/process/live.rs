@@ -117,12 +117,10 @@ impl Live {
         let (plan, log) = (&storage.plan, &storage.log);
         let observer = &storage.observer;
         let (exposure, folders) = (&plan.exposure, &options.folders);
-        let http =
-            HttpPort::bind(options.http, exposure, folders, observer, LAST_ANSWERS).await?;
+        let http = HttpPort::bind(options.http, exposure, folders, observer, LAST_ANSWERS).await?;
         let (http_address, http_has_tls) = (http.address(), http.has_tls());
         let rebuilds = Parts::default();
-        let ways_in =
-            WaysIn::start(plan, log, observer, options.mqtt, Parts::default()).await?;
+        let ways_in = WaysIn::start(plan, log, observer, options.mqtt, Parts::default()).await?;
         let context = Arc::new(ComputeContext {
             log: Arc::clone(log),
             tables: Arc::clone(&storage.tables),

@@ -32,10 +32,9 @@ impl TableStore for NoTables {
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         match tables.first() {
             None => Ok(()),
-            Some(spec) => Err(EnsureTableError::Create {
-                table: spec.plan.name.clone(),
-                source: NONE.into(),
-            }),
+            Some(spec) => {
+                Err(EnsureTableError::Create { table: spec.plan.name.clone(), source: NONE.into() })
+            }
         }
     }
 

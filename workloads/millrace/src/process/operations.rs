@@ -92,9 +92,8 @@ pub(crate) fn unknown_part(name: &str, known: &[&str]) -> String {
 
 /// Begins a replay that was asked for.
 pub(super) fn begin_replay(replays: &Replays, wish: ReplayWish) -> Result<Value, OperationRefused> {
-    let name = |name: String| {
-        name.parse().map_err(|error| OperationRefused::Invalid(format!("{error}")))
-    };
+    let name =
+        |name: String| name.parse().map_err(|error| OperationRefused::Invalid(format!("{error}")));
     let bound = |text: String| {
         text.parse::<Bound>().map_err(|error| OperationRefused::Invalid(error.to_string()))
     };

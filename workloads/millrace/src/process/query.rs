@@ -156,7 +156,9 @@ impl Readiness for Readable {
         match tokio::time::timeout(READABLE, self.tables.look_up(table, &one)).await {
             Ok(Ok(_)) => Vec::new(),
             Ok(Err(error)) => vec![with_causes(&error)],
-            Err(_) => vec![format!("table `{table}` does not answer within {} s", READABLE.as_secs())],
+            Err(_) => {
+                vec![format!("table `{table}` does not answer within {} s", READABLE.as_secs())]
+            }
         }
     }
 }

@@ -117,13 +117,14 @@ impl Port {
         let observer: Arc<Observer> = Arc::default();
         // A certificate of our own is made anew at each start, since nothing is kept here.
         let temporary = match exposure.tls {
-            Some(TlsSource::SelfSigned) => Some(tempfile::tempdir().map_err(BeginError::Temporary)?),
+            Some(TlsSource::SelfSigned) => {
+                Some(tempfile::tempdir().map_err(BeginError::Temporary)?)
+            }
             _ => None,
         };
         let own = temporary.as_ref().map_or_else(|| data.clone(), |own| own.path().to_owned());
         let for_port = Folders { data: own, secrets: Some(secrets.clone()) };
-        let port =
-            HttpPort::bind(http, &exposure, &for_port, &observer, share(grace)).await?;
+        let port = HttpPort::bind(http, &exposure, &for_port, &observer, share(grace)).await?;
         let (address, has_tls) = (port.address(), port.has_tls());
         let name = name.unwrap_or_else(|| process_name(&address.port().to_string()));
         let (late, parts) = (LateRoutes::default(), Parts::with(grace));
@@ -205,8 +206,7 @@ impl Port {
     async fn follow(&self, shared: Shared, shutdown: &CancellationToken) -> Option<Connected> {
         let looking = Parts::with(share(self.grace));
         let view = Arc::new(LogView::new(Arc::clone(&shared.log), ViewNames::default()));
-        let follower =
-            Follower::start(Arc::clone(&self.plan), view, &looking.tasks, &looking.stop);
+        let follower = Follower::start(Arc::clone(&self.plan), view, &looking.tasks, &looking.stop);
         let connected = Connected { shared, follower, looking };
         let mut seen = connected.follower.seen();
         while connected.follower.ledger().is_none() {

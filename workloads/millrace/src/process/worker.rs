@@ -285,7 +285,7 @@ impl Readiness for Desk {
             let sink = plan.sinks.iter().find(|sink| sink.name == name);
             sink.is_some_and(|sink| matches!(sink.target, SinkTarget::Table(_)))
         };
-        reasons.extend(failed(&self.context.observer, |kind, name| match kind {
+        reasons.extend(not_begun(&self.context.observer, |kind, name| match kind {
             ComponentKind::Task | ComponentKind::Endpoint => true,
             ComponentKind::Sink => fills(name),
             ComponentKind::Ingest => false,
@@ -295,7 +295,10 @@ impl Readiness for Desk {
 }
 
 /// Parts that have not begun yet, or have failed for good.
-fn failed(observer: &Observer, counts: impl Fn(ComponentKind, &str) -> bool) -> Vec<String> {
+pub(super) fn not_begun(
+    observer: &Observer,
+    counts: impl Fn(ComponentKind, &str) -> bool,
+) -> Vec<String> {
     observer
         .components()
         .iter()

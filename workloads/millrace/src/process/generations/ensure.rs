@@ -37,7 +37,10 @@ pub(crate) async fn prepare(
 }
 
 /// Makes the streams and tasks of an edition.
-pub(super) async fn ensure_log(log: &dyn Log, edition: &Edition) -> Result<(), OpenGenerationsError> {
+pub(super) async fn ensure_log(
+    log: &dyn Log,
+    edition: &Edition,
+) -> Result<(), OpenGenerationsError> {
     log.ensure_streams(&edition.streams()).await?;
     log.ensure_tasks(&edition.stages()).await?;
     log.ensure_tasks(&KafkaIntake::stages(&edition.plan)).await?;

@@ -10,6 +10,8 @@ mod edition;
 mod ensure;
 mod exchange;
 mod follower;
+#[cfg(test)]
+mod following;
 mod gate;
 mod going_on;
 mod ledger;
@@ -35,8 +37,8 @@ pub(crate) use ledger::Ledger;
 pub(crate) use ledger::LedgerError;
 pub(crate) use ledger::LedgerStore;
 pub(crate) use ledger::Numbers;
-pub(crate) use ledger::stage as ledger_stage;
 pub(crate) use ledger::TASK as GENERATIONS;
+pub(crate) use ledger::stage as ledger_stage;
 pub(crate) use progress::RebuildState;
 pub(crate) use progress::shared_progress;
 pub(crate) use reconcile::wanted;

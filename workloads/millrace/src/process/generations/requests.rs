@@ -80,9 +80,9 @@ pub(crate) enum RequestRebuildError {
     /// Nobody answers.
     #[error(
         "no worker has taken the request within {} s, and it was withdrawn: start a worker, or look at why none is ready",
-        PATIENCE.as_secs()
+        .0.as_secs()
     )]
-    Nobody,
+    Nobody(Duration),
     /// It cannot be written.
     #[error(transparent)]
     Write(#[from] WriteRequestError),
@@ -117,13 +117,19 @@ fn task() -> TaskName {
 /// The requests of a pipeline, as one process sees them.
 pub(crate) struct Requests {
     log: Arc<dyn Log>,
+    patience: Duration,
     /// A claim and its commit, one after another.
     writing: Mutex<()>,
 }
 
 impl Requests {
     pub(crate) fn new(log: Arc<dyn Log>) -> Self {
-        Self { log, writing: Mutex::new(()) }
+        Self::with_patience(log, PATIENCE)
+    }
+
+    /// Requests whose answers are waited for so long.
+    pub(super) fn with_patience(log: Arc<dyn Log>, patience: Duration) -> Self {
+        Self { log, patience, writing: Mutex::new(()) }
     }
 
     /// Asks whoever leads to rebuild a part, and waits until that is begun. True if a rebuild of it
@@ -136,7 +142,7 @@ impl Requests {
         let id = Bytes::from(format!("{:016x}", rand::random::<u64>()));
         let request = Request { name: name.to_owned(), partial };
         self.write(vec![put(REQUESTS, &id, &request)?]).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
             let state = self.log.task_state(&task()).await.map_err(WriteRequestError::from)?;
@@ -154,7 +160,7 @@ impl Requests {
             };
         }
         self.write(vec![remove(REQUESTS, &id)]).await?;
-        Err(RequestRebuildError::Nobody)
+        Err(RequestRebuildError::Nobody(self.patience))
     }
 
     /// Carries requests out, until `stop`: in the process that leads.
@@ -166,7 +172,8 @@ impl Requests {
         }
     }
 
-    async fn answer(&self, serving: &Serving) -> Result<(), WriteRequestError> {
+    /// Answers the requests that there are.
+    pub(super) async fn answer(&self, serving: &Serving) -> Result<(), WriteRequestError> {
         let state = self.log.task_state(&task()).await?;
         let mut changes = Vec::new();
         for StateEntry { store, key, value } in state {
