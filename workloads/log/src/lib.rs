@@ -62,11 +62,14 @@ pub trait Log: Send + Sync + 'static {
     /// each. Waiting callers share one fsync.
     ///
     /// # Errors
-    /// When a stream is unknown or the log cannot accept now; then nothing was appended.
+    /// When a stream is unknown or an entry too large; then nothing was appended. When the log
+    /// cannot accept now; a log that many processes share may have some of the entries
+    /// nevertheless, which their ids make harmless when they are appended again.
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError>;
 
     /// Reads durable entries from an offset on. Returns at once, with nothing at the end. An
-    /// offset below the start reads from the start.
+    /// offset below the start reads from the start. Whoever reads on from where the last batch
+    /// says comes to the end, also where no entry is left before it.
     ///
     /// # Errors
     /// When the stream is unknown or its data cannot be read.
@@ -78,7 +81,9 @@ pub trait Log: Send + Sync + 'static {
         limit: ReadLimit,
     ) -> Result<ReadBatch, ReadError>;
 
-    /// Follows the end of a partition: the offset after its last durable entry.
+    /// Follows the end of a partition: the offset after its last durable entry. What others append
+    /// to a log that is shared is told within a second, and at once if somebody here has read up
+    /// to there.
     ///
     /// # Errors
     /// When the stream or partition is unknown.

@@ -81,9 +81,10 @@ pub struct PartitionInfo {
     pub start: Offset,
     /// The offset after the last durable entry.
     pub end: Offset,
-    /// Highest event time of all records ever appended; marks do not count.
+    /// Highest event time of all records ever appended; marks do not count. Where many processes
+    /// share the log, of what this one has appended and read, and of the last entries at its start.
     pub highest_event_time: Option<i64>,
-    /// Highest watermark of all marks ever appended.
+    /// Highest watermark of all marks ever appended, with the same restriction.
     pub highest_mark: Option<i64>,
 }
 
@@ -175,7 +176,7 @@ pub struct TaskCommit {
 /// What a log occupies and does.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LogStatistics {
-    /// Bytes on disk.
+    /// Bytes on disk; 0 if the log is elsewhere.
     pub disk_bytes: u64,
     /// Records appended since the start.
     pub records: u64,

@@ -108,7 +108,7 @@ impl Appender {
         };
         drop(room);
         let offsets = confirmed.map_err(|error| self.not_confirmed(&error))?;
-        self.tell(entries, &targets, &offsets);
+        tell(entries, &targets, &offsets);
         self.count(entries.len(), began.elapsed());
         Ok(offsets)
     }
@@ -188,23 +188,6 @@ impl Appender {
         }
     }
 
-    /// Lets readers know at once.
-    fn tell(&self, entries: &[Append], targets: &[Run], offsets: &[Offset]) {
-        let mut begin = 0;
-        for Run { topic, partition, end } in targets {
-            let mut times = Times::default();
-            for append in &entries[begin..*end] {
-                times.see(&append.entry);
-            }
-            if let (Some(extent), Some(last)) = (topic.partition(*partition), offsets.get(end - 1))
-            {
-                extent.saw(times);
-                extent.reaches(last + 1);
-            }
-            begin = *end;
-        }
-    }
-
     fn count(&self, records: usize, took: Duration) {
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.records.fetch_add(records as u64, Ordering::Relaxed);
@@ -238,6 +221,22 @@ struct Run {
     topic: Arc<Topic>,
     partition: Partition,
     end: usize,
+}
+
+/// Lets readers know at once.
+fn tell(entries: &[Append], targets: &[Run], offsets: &[Offset]) {
+    let mut begin = 0;
+    for Run { topic, partition, end } in targets {
+        let mut times = Times::default();
+        for append in &entries[begin..*end] {
+            times.see(&append.entry);
+        }
+        if let (Some(extent), Some(last)) = (topic.partition(*partition), offsets.get(end - 1)) {
+            extent.saw(times);
+            extent.reaches(last + 1);
+        }
+        begin = *end;
+    }
 }
 
 fn produce(

@@ -17,6 +17,7 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode;
 
 use super::settings::KafkaSasl;
 use super::settings::KafkaSettings;
@@ -333,7 +334,10 @@ impl ClientContext for Connection {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::info!(message = "The Kafka client has an error.", %error, reason);
-        *self.last_error.lock() = Some(reason.to_owned());
+        // That brokers are down says less than why.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.last_error.lock() = Some(reason.to_owned());
+        }
     }
 
     fn generate_oauth_token(

@@ -43,7 +43,7 @@ const PROBE: &str = "__consumer_offsets";
 #[error("Kafka does not answer: {what}: {error}{}", because(reason.as_deref()))]
 pub(super) struct Unreachable {
     pub(super) what: String,
-    pub(super) error: KafkaError,
+    pub(super) error: Box<KafkaError>,
     /// What the client last complained of.
     pub(super) reason: Option<String>,
 }
@@ -108,7 +108,7 @@ impl Cluster {
         let answer = answer.unwrap_or(Err(KafkaError::Canceled));
         answer.map_err(|error| {
             let reason = self.consumer.context().last_error();
-            Unreachable { what: what.into(), error, reason }
+            Unreachable { what: what.into(), error: Box::new(error), reason }
         })
     }
 
@@ -177,7 +177,7 @@ impl Cluster {
         for topic in topics {
             for partition in 0..topic.partitions() {
                 list.add_partition_offset(&topic.name, partition, which).map_err(|error| {
-                    Unreachable { what: topic.name.clone(), error, reason: None }
+                    Unreachable { what: topic.name.clone(), error: Box::new(error), reason: None }
                 })?;
             }
         }

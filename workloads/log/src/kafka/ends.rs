@@ -27,11 +27,8 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// What others append is known after this time at the latest, also where nobody reads.
 const ENDS: Duration = Duration::from_millis(500);
 
-/// Starts move and streams come and go rarely. In units of [`ENDS`].
-const STARTS_EVERY: u32 = 10;
-
-/// Places and clients that nobody uses are looked for. In units of [`ENDS`].
-const TIDY_EVERY: u32 = 20;
+/// Starts move, streams come and go, and places become superfluous rarely. In units of [`ENDS`].
+const RARELY: u32 = 10;
 
 /// librdkafka's log lines wait at most this long.
 const SERVING: Duration = Duration::from_millis(200);
@@ -108,22 +105,26 @@ impl Keeper {
             } else {
                 self.health.answered();
             }
-            if round.is_multiple_of(TIDY_EVERY) {
-                let keeper = Arc::clone(&self);
-                // Consumers that go say goodbye to their brokers.
-                drop(
-                    tokio::task::spawn_blocking(move || {
-                        keeper.lanes.tidy();
-                        keeper.offsets.tidy();
-                    })
-                    .await,
-                );
+            if round.is_multiple_of(RARELY) {
+                self.tidy().await;
             }
         }
     }
 
+    /// Gives up what nobody needs any more.
+    pub(super) async fn tidy(self: &Arc<Self>) {
+        let keeper = Arc::clone(self);
+        // Consumers that go say goodbye to their brokers.
+        let done = tokio::task::spawn_blocking(move || {
+            keeper.lanes.tidy();
+            keeper.offsets.tidy();
+        });
+        // It cannot fail but by the end of the runtime.
+        drop(done.await);
+    }
+
     async fn round(&self, round: u32) -> Result<(), Unreachable> {
-        if round.is_multiple_of(STARTS_EVERY) {
+        if round.is_multiple_of(RARELY) {
             let new = self.topics.refresh().await?;
             self.learn(&new).await?;
             self.cluster.measure_from(&self.topics.all(), Offset::Beginning).await?;

@@ -58,8 +58,14 @@ impl Lane {
     }
 
     /// Takes the idle cursor that stands exactly there.
-    pub(super) fn take_at(self: &Arc<Self>, place: &Place, from: Offset) -> Option<Lease> {
-        self.take_if(place, |cursor| cursor.next == from)
+    pub(super) fn take_at(
+        self: &Arc<Self>,
+        place: &Place,
+        topic: &Arc<Topic>,
+        from: Offset,
+    ) -> Option<Lease> {
+        // A stream that was removed and made anew has another topic.
+        self.take_if(place, |cursor| cursor.next == from && Arc::ptr_eq(&cursor.topic, topic))
     }
 
     /// Takes the idle cursor of a place if it has not been used for so long.

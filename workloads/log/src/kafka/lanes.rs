@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const ENOUGH_LANES: usize = 8;
 
 /// Places that nobody follows or reads at for so long are given up.
-const UNUSED: Duration = Duration::from_secs(60);
+const UNUSED: Duration = Duration::from_mins(1);
 
 /// Reads partitions.
 pub(super) struct Lanes {
@@ -48,7 +48,7 @@ pub(super) struct Lanes {
     names: Names,
     topics: Arc<Topics>,
     cluster: Arc<Cluster>,
-    lanes: Mutex<Vec<Arc<Lane>>>,
+    open: Mutex<Vec<Arc<Lane>>>,
     arrivals: UnboundedSender<Arc<Signal>>,
 }
 
@@ -62,8 +62,8 @@ impl Lanes {
     ) -> (Self, UnboundedReceiver<Arc<Signal>>) {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (settings, names) = (settings.clone(), names.clone());
-        let lanes = Mutex::default();
-        (Self { settings, names, topics, cluster, lanes, arrivals }, receiver)
+        let open = Mutex::default();
+        (Self { settings, names, topics, cluster, open, arrivals }, receiver)
     }
 
     /// Reads from an offset on what is there.
@@ -133,11 +133,11 @@ impl Lanes {
         from: Offset,
     ) -> Result<Lease, ReadError> {
         let place = Place { stream: topic.stream.clone(), partition };
-        let lanes = self.lanes.lock().clone();
-        if let Some(lease) = lanes.iter().find_map(|lane| lane.take_at(&place, from)) {
+        let lanes = self.open.lock().clone();
+        if let Some(lease) = lanes.iter().find_map(|lane| lane.take_at(&place, topic, from)) {
             return Ok(lease);
         }
-        let mut lease = match self.take_any(&lanes, &place) {
+        let mut lease = match take_any(&lanes, &place) {
             Some(lease) => lease,
             None => self.take_new(&place).await?,
         };
@@ -151,17 +151,6 @@ impl Lanes {
         }
     }
 
-    /// A cursor for the place, of a lane that does not read there, or not any more.
-    fn take_any(&self, lanes: &[Arc<Lane>], place: &Place) -> Option<Lease> {
-        if let Some(lease) = lanes.iter().find_map(|lane| lane.take_free(place)) {
-            return Some(lease);
-        }
-        let unused = lanes.iter().filter_map(|lane| Some((lane.unused_for(place)?, lane)));
-        let (longest, lane) = unused.max_by_key(|(unused, _)| *unused)?;
-        let since = if lanes.len() < ENOUGH_LANES { PAUSE } else { Duration::ZERO };
-        if longest >= since { lane.take_unused(place, since) } else { None }
-    }
-
     /// A cursor of a new lane.
     async fn take_new(&self, place: &Place) -> Result<Lease, ReadError> {
         let (settings, names) = (self.settings.clone(), self.names.clone());
@@ -170,13 +159,13 @@ impl Lanes {
             .map_err(|_| lost())?
             .map_err(|error: ConfigureKafkaError| ReadError::Storage(Box::new(error)))?;
         let lease = lane.take_free(place).ok_or_else(lost)?;
-        self.lanes.lock().push(lane);
+        self.open.lock().push(lane);
         Ok(lease)
     }
 
     /// Lets librdkafka do what it does by its user's thread.
     pub(super) fn serve(&self) {
-        let lanes = self.lanes.lock().clone();
+        let lanes = self.open.lock().clone();
         for lane in lanes {
             lane.serve();
         }
@@ -184,7 +173,7 @@ impl Lanes {
 
     /// Gives up places that nobody reads at or follows any more, and lanes without places.
     pub(super) fn tidy(&self) {
-        let lanes = self.lanes.lock().clone();
+        let lanes = self.open.lock().clone();
         let mut empty = Vec::new();
         for (index, lane) in lanes.iter().enumerate() {
             let is_used = lane.retain(|_, cursor| self.is_needed(cursor));
@@ -193,7 +182,7 @@ impl Lanes {
                 empty.push(lane);
             }
         }
-        self.lanes.lock().retain(|lane| {
+        self.open.lock().retain(|lane| {
             // Someone may just have taken it.
             let is_empty = empty.iter().any(|empty| Arc::ptr_eq(empty, lane));
             !is_empty || lane.retain(|_, _| true)
@@ -211,7 +200,7 @@ impl Lanes {
 
     /// Gives up all places, and all lanes.
     pub(super) async fn close(&self) {
-        let lanes = std::mem::take(&mut *self.lanes.lock());
+        let lanes = std::mem::take(&mut *self.open.lock());
         // Consumers say goodbye to their brokers, and wait for that.
         let closed = tokio::task::spawn_blocking(move || {
             for lane in &lanes {
@@ -221,6 +210,17 @@ impl Lanes {
         });
         drop(closed.await);
     }
+}
+
+/// A cursor for the place, of a lane that does not read there, or not any more.
+fn take_any(lanes: &[Arc<Lane>], place: &Place) -> Option<Lease> {
+    if let Some(lease) = lanes.iter().find_map(|lane| lane.take_free(place)) {
+        return Some(lease);
+    }
+    let unused = lanes.iter().filter_map(|lane| Some((lane.unused_for(place)?, lane)));
+    let (longest, lane) = unused.max_by_key(|(unused, _)| *unused)?;
+    let since = if lanes.len() < ENOUGH_LANES { PAUSE } else { Duration::ZERO };
+    if longest >= since { lane.take_unused(place, since) } else { None }
 }
 
 fn lost() -> ReadError {

@@ -262,7 +262,9 @@ impl Log for KafkaLog {
             return Err(AppendError::Closed);
         }
         self.tasks.remove(tasks).await?;
-        self.topics.remove_streams(streams).await
+        let removed = self.topics.remove_streams(streams).await;
+        self.keeper.tidy().await;
+        removed
     }
 
     async fn check_writable(&self) -> Result<(), AppendError> {

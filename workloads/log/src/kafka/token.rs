@@ -10,7 +10,7 @@ use rdkafka::client::OAuthToken;
 use serde::Deserialize;
 
 /// How long a token lasts that does not say it.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
 
 #[derive(Default, Deserialize)]
 struct Claims {
