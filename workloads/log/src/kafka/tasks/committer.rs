@@ -50,6 +50,9 @@ const QUEUE: usize = 1024;
 /// How long the next attempt to get a producer waits, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How often a producer is tried until another one is made, which reads changed credentials.
+const MAX_ATTEMPTS: u32 = 3;
+
 /// What the thread is told.
 pub(super) enum Message {
     /// To commit.
@@ -150,6 +153,8 @@ pub(super) struct Committer {
     receiver: mpsc::Receiver<Message>,
     waiting: Vec<Request>,
     producer: Option<TransactionalProducer>,
+    /// One that is not ready yet, with how often that was tried.
+    unready: Option<(TransactionalProducer, u32)>,
     not_before: Instant,
     pause: Duration,
     trouble: String,
@@ -166,6 +171,7 @@ impl Committer {
             receiver,
             waiting: Vec::new(),
             producer: None,
+            unready: None,
             not_before: Instant::now(),
             pause: PAUSES.0,
             trouble: String::new(),
@@ -206,6 +212,7 @@ impl Committer {
                     reply(request, Err(AppendError::Closed.into()));
                 }
                 self.producer = None;
+                self.unready = None;
                 let _ = answer.send(());
                 return;
             }
@@ -498,20 +505,36 @@ impl Committer {
             if Instant::now() < self.not_before {
                 return Err(self.trouble.clone());
             }
-            match self.make() {
-                Ok(producer) => {
-                    self.pause = PAUSES.0;
-                    self.producer = Some(producer);
-                }
-                Err(reason) => {
-                    self.postpone(format!("no transaction can be begun: {reason}"));
-                }
+            if let Err(reason) = self.make() {
+                self.postpone(reason);
             }
         }
         self.producer.as_mut().ok_or_else(|| self.trouble.clone())
     }
 
-    fn make(&self) -> Result<TransactionalProducer, String> {
+    /// Makes a producer, or goes on to make the last one ready.
+    fn make(&mut self) -> Result<(), String> {
+        let (producer, attempts) = match self.unready.take() {
+            Some(unready) => unready,
+            None => (self.create()?, 0),
+        };
+        match producer.make_ready() {
+            Ok(()) => {
+                self.pause = PAUSES.0;
+                self.producer = Some(producer);
+                Ok(())
+            }
+            Err(error) => {
+                let reason = with_causes(&error);
+                if error.goes_on && attempts < MAX_ATTEMPTS {
+                    self.unready = Some((producer, attempts + 1));
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    fn create(&self) -> Result<TransactionalProducer, String> {
         let Surroundings { settings, transactional_id, .. } = &self.surroundings;
         let role = Role::Transactions { id: transactional_id };
         let mut config = client::config(settings, role).map_err(|error| with_causes(&error))?;

@@ -449,5 +449,7 @@ impl Tasks {
         }
         self.closing.store(true, Ordering::Release);
         self.groups.close().await;
+        let readers = Arc::clone(&self.readers);
+        drop(tokio::task::spawn_blocking(move || readers.close()).await);
     }
 }

@@ -75,7 +75,17 @@ impl ProducerContext for Context {
     }
 }
 
-/// A producer whose earlier transactions, and those of its predecessors, have all ended.
+/// A producer that cannot begin transactions yet.
+#[derive(Debug, thiserror::Error)]
+#[error("no transaction can be begun: {source}")]
+pub(super) struct NotReady {
+    /// Whether the same producer may be ready later: what it has begun goes on.
+    pub(super) goes_on: bool,
+    #[source]
+    source: KafkaError,
+}
+
+/// The producer of transactions under one id.
 pub(super) struct TransactionalProducer {
     producer: ThreadedProducer<Context>,
     deliveries: Arc<Deliveries>,
@@ -83,13 +93,23 @@ pub(super) struct TransactionalProducer {
 }
 
 impl TransactionalProducer {
-    /// Takes the transactional id over.
+    /// A producer that is to be made ready.
     pub(super) fn new(config: &ClientConfig, connection: Connection) -> Result<Self, KafkaError> {
         let deliveries = Arc::new(Deliveries::default());
         let context = Context { connection, deliveries: Arc::clone(&deliveries) };
-        let producer: ThreadedProducer<Context> = config.create_with_context(context)?;
-        producer.init_transactions(PATIENCE)?;
+        let producer = config.create_with_context(context)?;
         Ok(Self { producer, deliveries, begun: Instant::now() })
+    }
+
+    /// Takes the transactional id over: what its earlier producers left open is ended.
+    pub(super) fn make_ready(&self) -> Result<(), NotReady> {
+        self.producer.init_transactions(PATIENCE).map_err(|source| {
+            let goes_on = match &source {
+                KafkaError::Transaction(error) => error.is_retriable() && !error.is_fatal(),
+                _ => false,
+            };
+            NotReady { goes_on, source }
+        })
     }
 
     /// Begins a transaction of so many records.
@@ -198,5 +218,120 @@ impl TransactionalProducer {
         } else {
             Failure::Broken(reason)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+    use rdkafka::consumer::Consumer;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::RDKafkaApiKey;
+    use rdkafka::types::RDKafkaRespErr;
+
+    use super::*;
+
+    /// Brokers that answer as they are told.
+    struct Brokers {
+        cluster: MockCluster<'static, DefaultProducerContext>,
+        consumer: BaseConsumer,
+    }
+
+    impl Brokers {
+        fn new() -> Self {
+            let cluster = MockCluster::new(1).unwrap();
+            cluster.create_topic("out", 1, 1).unwrap();
+            let consumer = ClientConfig::new()
+                .set("bootstrap.servers", cluster.bootstrap_servers())
+                .set("group.id", "group")
+                .create()
+                .unwrap();
+            Self { cluster, consumer }
+        }
+
+        fn producer(&self) -> TransactionalProducer {
+            let mut config = ClientConfig::new();
+            config
+                .set("bootstrap.servers", self.cluster.bootstrap_servers())
+                .set("transactional.id", "process")
+                .set("retry.backoff.ms", "10");
+            let producer = TransactionalProducer::new(&config, Connection::default()).unwrap();
+            producer.make_ready().unwrap();
+            producer
+        }
+
+        fn answer(&self, to: RDKafkaApiKey, error: RDKafkaRespErr) {
+            self.cluster.request_errors(to, &[error]);
+        }
+
+        /// A transaction of one record and one offset.
+        fn transact(&self, producer: &mut TransactionalProducer) -> Result<Vec<Offset>, Failure> {
+            producer.begin(1)?;
+            let record = Outgoing {
+                topic: "out",
+                partition: 0,
+                key: Some(b"k"),
+                value: Some(b"v"),
+                timestamp: None,
+                headers: None,
+            };
+            producer.send(0, record)?;
+            let delivered = producer.delivered()?;
+            let mut offsets = TopicPartitionList::new();
+            offsets.add_partition_offset("out", 0, rdkafka::Offset::Offset(1)).unwrap();
+            producer.send_offsets(&offsets, &self.consumer.group_metadata().unwrap())?;
+            producer.commit()?;
+            Ok(delivered)
+        }
+    }
+
+    #[test]
+    fn a_group_that_went_on_without_its_member_aborts_and_the_producer_goes_on() {
+        let brokers = Brokers::new();
+        let mut producer = brokers.producer();
+        for error in [
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+        ] {
+            brokers.answer(RDKafkaApiKey::TxnOffsetCommit, error);
+            let failed = brokers.transact(&mut producer);
+            assert!(matches!(failed, Err(Failure::Generation(_))), "{failed:?}");
+            producer.abort().unwrap();
+            assert_eq!(brokers.transact(&mut producer).map(|offsets| offsets.len()), Ok(1));
+        }
+    }
+
+    #[test]
+    fn who_took_the_name_over_is_told_from_other_failures() {
+        let brokers = Brokers::new();
+        let mut producer = brokers.producer();
+        brokers.answer(
+            RDKafkaApiKey::AddOffsetsToTxn,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+        );
+        let failed = brokers.transact(&mut producer);
+        assert!(matches!(failed, Err(Failure::TakenOver(_))), "{failed:?}");
+    }
+
+    #[test]
+    fn a_refused_record_aborts_and_the_producer_goes_on() {
+        let brokers = Brokers::new();
+        let mut producer = brokers.producer();
+        brokers
+            .answer(RDKafkaApiKey::Produce, RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+        let failed = brokers.transact(&mut producer);
+        assert!(matches!(failed, Err(Failure::Abort(_))), "{failed:?}");
+        producer.abort().unwrap();
+        assert_eq!(brokers.transact(&mut producer).map(|offsets| offsets.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_commit_that_was_asked_for_and_failed_for_good_is_unknown() {
+        let brokers = Brokers::new();
+        let mut producer = brokers.producer();
+        brokers.answer(RDKafkaApiKey::EndTxn, RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+        let failed = brokers.transact(&mut producer);
+        assert!(matches!(failed, Err(Failure::Unknown(_))), "{failed:?}");
     }
 }

@@ -115,6 +115,12 @@ impl Readers {
         client::config(&self.settings, Role::Reader { group })
     }
 
+    /// Lets go of all clients.
+    pub(super) fn close(&self) {
+        self.idle.lock().clear();
+        self.uncommitted.lock().take();
+    }
+
     /// A reader of one partition at a time, which may take more memory than one of many.
     fn reader(&self) -> Result<Reader, ConfigureKafkaError> {
         if let Some(idle) = self.idle.lock().pop() {

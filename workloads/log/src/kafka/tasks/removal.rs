@@ -132,6 +132,8 @@ impl Tasks {
         let options =
             AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         let results = client.delete_groups(&[&group], &options).await;
+        // It waits for its thread.
+        tokio::task::spawn_blocking(move || drop(client));
         for result in results.map_err(|error| unavailable(with_causes(&error)))? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
