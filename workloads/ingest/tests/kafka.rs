@@ -84,7 +84,7 @@ struct Intake {
     observer: Arc<Observer>,
     acceptor: Acceptor,
     cancel: CancellationToken,
-    intake: KafkaIntake,
+    running: KafkaIntake,
 }
 
 impl Intake {
@@ -102,8 +102,8 @@ impl Intake {
         let acceptor = Acceptor::new(&plan, log.clone(), &observer);
         let cancel = CancellationToken::new();
         let log: Arc<dyn Log> = log.clone();
-        let intake = KafkaIntake::start(&plan, &acceptor, &log, &observer, &cancel).await.unwrap();
-        Self { observer, acceptor, cancel, intake }
+        let running = KafkaIntake::start(&plan, &acceptor, &log, &observer, &cancel).await.unwrap();
+        Self { observer, acceptor, cancel, running }
     }
 
     async fn ready(&self) {
@@ -115,7 +115,7 @@ impl Intake {
 
     async fn stop(self) {
         self.cancel.cancel();
-        self.intake.closed().await;
+        self.running.closed().await;
     }
 }
 
