@@ -322,7 +322,7 @@ async fn commits_are_made_once_though_the_broker_dies_under_them() {
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..15))).await;
         kafka.kill(0);
         kafka.restart(0).unwrap();
-        timeout(2 * PATIENCE, committing).await.unwrap().unwrap();
+        timeout(3 * PATIENCE, committing).await.unwrap().unwrap();
     }
     let expected: Vec<i64> =
         (0..3).flat_map(|death| (0..6).map(move |number| death * 10 + number)).collect();
@@ -331,9 +331,38 @@ async fn commits_are_made_once_though_the_broker_dies_under_them() {
     first.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_are_made_once_though_the_broker_is_silent_for_longer_than_they_wait() {
+    let mut kafka = Kafka::start(1).unwrap();
+    let pipeline = Pipeline::at(kafka.bootstrap_servers());
+    let first = pipeline.first(1).await;
+    let (claim, _) = first.claim_task(&task(0)).await.unwrap();
+    for number in 0..20 {
+        first.commit_task(&claim, commit(0, number)).await.unwrap();
+    }
+    let committing = {
+        let (first, claim) = (Arc::clone(&first), claim.clone());
+        tokio::spawn(async move {
+            for number in 20..100 {
+                insist(&first, &claim, number).await;
+            }
+        })
+    };
+    // Somewhere in a transaction; whether it is committed is found out afterwards.
+    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(10..60))).await;
+    kafka.pause(0).unwrap();
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    kafka.resume(0).unwrap();
+    timeout(3 * PATIENCE, committing).await.unwrap().unwrap();
+    let expected: Vec<i64> = (0..100).collect();
+    assert_eq!(outputs_when(&first, 0, expected.len()).await, expected);
+    assert_eq!(number(&first.task_state(&task(0)).await.unwrap()), 99);
+    first.close().await;
+}
+
 /// Commits until it is committed; a refusal says that it was not.
 async fn insist(log: &KafkaLog, claim: &TaskClaim, number: i64) {
-    let deadline = Instant::now() + 2 * PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match log.commit_task(claim, commit(0, number)).await {
             Ok(_) => return,

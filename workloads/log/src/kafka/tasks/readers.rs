@@ -378,3 +378,101 @@ fn assign(
         .and_then(|()| reader.assign(&list))
         .map_err(|error| unreachable(topic, partition, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::Rng;
+    use rdkafka::admin::AdminClient;
+    use rdkafka::admin::AdminOptions;
+    use rdkafka::admin::NewTopic;
+    use rdkafka::admin::TopicReplication;
+    use rdkafka::client::DefaultClientContext;
+    use rdkafka::producer::BaseProducer;
+    use rdkafka::producer::BaseRecord;
+    use rdkafka::producer::Producer;
+
+    use super::*;
+
+    /// Readers of a cluster where a topic `t` of one partition was made, its name, and a producer.
+    async fn begin() -> (Arc<Readers>, String, BaseProducer) {
+        let servers = millrace_services::kafka().unwrap();
+        let prefix = format!("readers-{:016x}.", rand::rng().random::<u64>());
+        let topic = format!("{prefix}t");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &servers);
+        let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+        let wanted = NewTopic::new(&topic, 1, TopicReplication::Fixed(1));
+        admin.create_topics([&wanted], &AdminOptions::new()).await.unwrap();
+        let producer: BaseProducer = config.set("transactional.id", &prefix).create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        let settings = format!("{{\"bootstrapServers\": [{servers:?}]}}");
+        let settings = Arc::new(serde_json::from_str(&settings).unwrap());
+        (Arc::new(Readers::new(settings, &Names::new(prefix))), topic, producer)
+    }
+
+    /// Leaves a transaction open that has written these values.
+    fn write(producer: &BaseProducer, topic: &str, values: &[&str]) {
+        producer.begin_transaction().unwrap();
+        for value in values {
+            let record = BaseRecord::to(topic).partition(0).key("k").payload(*value);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whether_a_record_is_committed_is_known_once_its_transaction_has_ended() {
+        let (readers, topic, producer) = begin().await;
+        let ask = |offset| {
+            let (readers, topic) = (Arc::clone(&readers), topic.clone());
+            tokio::task::spawn_blocking(move || readers.is_committed(&topic, 0, offset).unwrap())
+        };
+        write(&producer, &topic, &["0", "1"]);
+        let first = ask(1);
+        producer.commit_transaction(PATIENCE).unwrap();
+        assert!(first.await.unwrap());
+
+        // Offset 2 is the marker of the commit, 4 that of the end of this one.
+        write(&producer, &topic, &["3"]);
+        let second = ask(3);
+        producer.abort_transaction(PATIENCE).unwrap();
+        assert!(!second.await.unwrap());
+        assert!(ask(0).await.unwrap());
+
+        // A later commit says nothing of an earlier record.
+        write(&producer, &topic, &["5"]);
+        producer.commit_transaction(PATIENCE).unwrap();
+        assert!(!ask(3).await.unwrap());
+        assert!(ask(5).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_partition_is_read_to_its_end_with_what_is_under_way_there() {
+        let (readers, topic, producer) = begin().await;
+        let read = |from| {
+            let (readers, topic) = (Arc::clone(&readers), topic.clone());
+            tokio::task::spawn_blocking(move || {
+                let mut values = Vec::new();
+                let end = readers.read(&topic, 0, from, |key, value| {
+                    assert_eq!(key, b"k");
+                    values.push(String::from_utf8_lossy(value.unwrap_or_default()).into_owned());
+                    Ok(())
+                });
+                (values, end.unwrap())
+            })
+        };
+        assert_eq!(read(0).await.unwrap(), (vec![], 0));
+        write(&producer, &topic, &["0", "1"]);
+        let under_way = read(0);
+        tokio::task::yield_now().await;
+        producer.commit_transaction(PATIENCE).unwrap();
+        let (values, end) = under_way.await.unwrap();
+        assert!(values == ["0", "1"] && (2..=3).contains(&end), "{values:?} {end}");
+        write(&producer, &topic, &["3"]);
+        producer.abort_transaction(PATIENCE).unwrap();
+        write(&producer, &topic, &["5"]);
+        producer.commit_transaction(PATIENCE).unwrap();
+        let (values, end) = read(end).await.unwrap();
+        assert!(values == ["5"] && (6..=7).contains(&end), "{values:?} {end}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Measures tasks in a Kafka cluster: how long a commit takes, and how long a task's state takes to
+//! be restored. Prints the figures as one line of JSON per case. The brokers' addresses are the
+//! first argument, or `MILLRACE_KAFKA`; the number of keys is the second one, 1,000,000 by default.
+
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use millrace_core::EventId;
+use millrace_core::Headers;
+use millrace_core::Record;
+use millrace_core::StreamName;
+use millrace_log::Append;
+use millrace_log::Entry;
+use millrace_log::InputPosition;
+use millrace_log::Log;
+use millrace_log::StageConfig;
+use millrace_log::StateChange;
+use millrace_log::StreamConfig;
+use millrace_log::TaskCommit;
+use millrace_log::TaskName;
+use millrace_log::kafka::KafkaLog;
+use millrace_log::kafka::KafkaSettings;
+use millrace_plan::model::Retention;
+use process::peak_resident_kib;
+use process::process_cpu;
+use serde_json::Value;
+use serde_json::json;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Commits that are measured one after the other.
+const COMMITS: usize = 300;
+/// Keys that one commit writes when state is made.
+const KEYS_PER_COMMIT: usize = 20_000;
+const VALUE_BYTES: usize = 100;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let servers = arguments.next().or_else(|| std::env::var("MILLRACE_KAFKA").ok());
+    let servers = servers.ok_or("name the brokers: kafka_restore HOST:PORT [KEYS]")?;
+    let keys: usize = arguments.next().map_or(Ok(1_000_000), |keys| keys.parse())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let settings = json!({
+        "bootstrapServers": servers.split(',').collect::<Vec<_>>(),
+        "prefix": format!("restore-{now}."),
+    });
+    let settings: KafkaSettings = serde_json::from_value(settings)?;
+    let log = KafkaLog::connect(settings.clone(), "bench", "first").await?;
+    let stream =
+        StreamConfig { name: "stream".parse()?, partitions: 1, retention: Retention::default() };
+    log.ensure_streams(&[stream]).await?;
+    let tasks = TaskName { stage: "tasks".to_owned(), partition: 0 };
+    let state = TaskName { stage: "state".to_owned(), partition: 0 };
+    let stage = |task: &TaskName| StageConfig { name: task.stage.clone(), partitions: 1 };
+    log.ensure_tasks(&[stage(&tasks), stage(&state)]).await?;
+    for records in [1, 1000] {
+        print(&commits(&log, &tasks, records).await?);
+    }
+    print(&fill(&log, &state, keys).await?);
+    log.close().await;
+
+    let other = KafkaLog::connect(settings, "bench", "second").await?;
+    for _ in 0..3 {
+        print(&restore(&other, &state, keys).await?);
+    }
+    other.remove(&["stream".parse()?], &[tasks, state]).await?;
+    other.close().await;
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "it is what the program is for")]
+fn print(figures: &Value) {
+    println!("{figures}");
+}
+
+fn output(number: usize) -> Result<Append, Failure> {
+    let time = i64::try_from(number)?;
+    let record = Record {
+        key: Bytes::from(format!("key-{}", number % 1000)),
+        event_time: time,
+        ingest_time: 1_700_000_000_000 + time,
+        id: EventId::from((number as u128).to_be_bytes()),
+        headers: Headers::default(),
+        value: Bytes::from(vec![b'x'; VALUE_BYTES]),
+    };
+    let stream: StreamName = "stream".parse()?;
+    Ok(Append { stream, partition: 0, entry: Entry::Record(record) })
+}
+
+fn entry(key: usize) -> StateChange {
+    StateChange {
+        store: "window".to_owned(),
+        key: Bytes::from(format!("entity-{key:010}")),
+        value: Some(Bytes::from(vec![b'x'; VALUE_BYTES])),
+    }
+}
+
+/// Commits of outputs, state and a position, one after the other.
+async fn commits(log: &Arc<KafkaLog>, task: &TaskName, records: usize) -> Result<Value, Failure> {
+    let (claim, _) = log.claim_task(task).await?;
+    let cpu = process_cpu()?;
+    let began = Instant::now();
+    let mut times = Vec::new();
+    for commit in 0..COMMITS {
+        let outputs = (0..records).map(output).collect::<Result<Vec<_>, _>>()?;
+        let position = InputPosition {
+            stream: "stream".parse()?,
+            partition: 0,
+            next: i64::try_from(commit * records)?,
+            metadata: Bytes::new(),
+        };
+        let state = (0..records.min(100)).map(entry).collect();
+        let commit = TaskCommit { outputs, state, positions: vec![position] };
+        let one = Instant::now();
+        log.commit_task(&claim, commit).await?;
+        times.push(one.elapsed());
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+    Ok(json!({
+        "case": "commits",
+        "outputs": records,
+        "commits": COMMITS,
+        "outputs_per_second": (COMMITS * records) as f64 / seconds,
+        "cpu_microseconds_per_output": (process_cpu()? - cpu) * 1e6 / (COMMITS * records) as f64,
+        "p50_ms": milliseconds(times[COMMITS / 2]),
+        "p99_ms": milliseconds(times[COMMITS * 99 / 100]),
+        "max_ms": milliseconds(times[COMMITS - 1]),
+    }))
+}
+
+async fn fill(log: &Arc<KafkaLog>, task: &TaskName, keys: usize) -> Result<Value, Failure> {
+    let (claim, _) = log.claim_task(task).await?;
+    let cpu = process_cpu()?;
+    let began = Instant::now();
+    for first in (0..keys).step_by(KEYS_PER_COMMIT) {
+        let state = (first..keys.min(first + KEYS_PER_COMMIT)).map(entry).collect();
+        log.commit_task(&claim, TaskCommit { state, ..TaskCommit::default() }).await?;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(json!({
+        "case": "fill",
+        "keys": keys,
+        "value_bytes": VALUE_BYTES,
+        "seconds": seconds,
+        "cpu_seconds": process_cpu()? - cpu,
+    }))
+}
+
+async fn restore(log: &Arc<KafkaLog>, task: &TaskName, keys: usize) -> Result<Value, Failure> {
+    let cpu = process_cpu()?;
+    let began = Instant::now();
+    let (_, snapshot) = log.claim_task(task).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    if snapshot.state.len() != keys {
+        return Err(format!("{} keys came back", snapshot.state.len()).into());
+    }
+    Ok(json!({
+        "case": "restore",
+        "keys": keys,
+        "seconds": seconds,
+        "keys_per_second": keys as f64 / seconds,
+        "cpu_seconds": process_cpu()? - cpu,
+        "peak_resident_mib": peak_resident_kib()? / 1024,
+    }))
+}
