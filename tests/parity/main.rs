@@ -64,18 +64,13 @@ fn examine(input: &Input) {
         let plan = content::plan(&resource);
         let log = runtime.block_on(open_log(&connections, &plan));
         runtime.block_on(copy(folder.path(), &plan, &log));
+        let archives = folder_of_run.display().to_string();
+        let arguments = ["--archives", &archives];
         let names: Vec<_> = (0..workers).map(|number| format!("worker-{number}")).collect();
         let mut processes: Vec<_> = names
             .iter()
             .map(|name| {
-                Process::spawn(
-                    "worker",
-                    name,
-                    &resource,
-                    &connections,
-                    &folder_of_run,
-                    input.worker,
-                )
+                Process::spawn("worker", name, &resource, &connections, &folder_of_run, &arguments)
             })
             .collect();
         let outputs = settled(&runtime, &log, &connections, &plan, &expected);

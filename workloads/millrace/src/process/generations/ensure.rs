@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millrace_archive::ArchiveSinks;
 use millrace_ingest::KafkaIntake;
 use millrace_log::Log;
 use millrace_plan::Plan;
@@ -44,6 +45,7 @@ pub(super) async fn ensure_log(
     log.ensure_streams(&edition.streams()).await?;
     log.ensure_tasks(&edition.stages()).await?;
     log.ensure_tasks(&KafkaIntake::stages(&edition.plan)).await?;
+    log.ensure_tasks(&ArchiveSinks::stages(&edition.outward())).await?;
     Ok(())
 }
 
