@@ -10,6 +10,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+use millrace_log::kafka::KafkaSettings;
+use millrace_tables::postgres::PostgresSettings;
 use serde_yaml_ng::Value;
 use support::process::Pipeline;
 
@@ -100,6 +102,17 @@ fn resources_in_the_documents_are_valid_and_their_test_cases_pass() {
         }
     }
     assert_eq!(seen, (8, 3));
+}
+
+#[test]
+fn connection_files_in_the_documents_say_what_is_read() {
+    let text = std::fs::read_to_string(root().join("docs/operations/distributed.md")).unwrap();
+    let blocks = blocks(&text);
+    let kafka: KafkaSettings = serde_yaml_ng::from_str(blocks[0]).unwrap();
+    assert_eq!((kafka.prefix.as_deref(), kafka.replication_factor), (Some("factory.race."), 3));
+    let postgres: PostgresSettings = serde_yaml_ng::from_str(blocks[1]).unwrap();
+    assert_eq!((&*postgres.host, postgres.schema.as_deref()), ("postgres", Some("race")));
+    assert_eq!(blocks.len(), 2);
 }
 
 #[test]
