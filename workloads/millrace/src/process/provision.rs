@@ -51,10 +51,11 @@ pub(crate) async fn provision(plan: &Plan, shared: &Shared) -> Result<(), Provis
     log.ensure_tasks(&[ledger_stage(), requests::stage()])
         .await
         .map_err(OpenGenerationsError::from)?;
-    if let Some(ledger) = Ledger::read(&**log).await? {
-        // Whoever leads takes over what the resource has new, and nobody else writes the ledger.
-        prepare(plan, log, &**tables, &ledger).await?;
-    } else {
+    let found = Ledger::read(&**log).await?;
+    // Whoever leads takes over what the resource has new, and nobody else writes the ledger. Where
+    // there is none, it comes last: processes begin when they see it.
+    prepare(plan, log, &**tables, &found.clone().unwrap_or_else(Ledger::new)).await?;
+    if found.is_none() {
         let view = Arc::new(LogView::new(Arc::clone(log), ViewNames::default()));
         let tables = Arc::clone(tables);
         Serving::open_as(Authority::Alone, plan.clone(), view, tables).await?;

@@ -250,7 +250,17 @@ impl Desk {
             others: Some(OTHERS_PATIENCE),
         };
         let requests = Requests::new(Arc::clone(self.follower.view().log()));
-        tokio::join!(rebuilder.run(tenure.clone()), requests.serve(&serving, tenure));
+        let (overtaken, tenure) = (serving.overtaken().await, tenure.child_token());
+        let ending = async {
+            tokio::select! {
+                () = overtaken.cancelled() => {
+                    info!("Someone else has changed what is served; it is found out anew.");
+                    tenure.cancel();
+                }
+                () = tenure.cancelled() => {}
+            }
+        };
+        tokio::join!(rebuilder.run(tenure.clone()), requests.serve(&serving, &tenure), ending);
         Ok(())
     }
 }

@@ -140,6 +140,11 @@ impl Edition {
         sinks
     }
 
+    /// What all table sinks fill.
+    pub(crate) fn sink_tables(&self) -> Vec<SinkTable> {
+        self.table_sinks().iter().map(Self::sink_table).collect()
+    }
+
     /// What a table sink fills.
     pub(crate) fn sink_table(sink: &TableSink) -> SinkTable {
         SinkTable {

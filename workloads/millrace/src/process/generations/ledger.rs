@@ -25,6 +25,7 @@ use millrace_plan::Raise;
 use millrace_plan::model::SinkTarget;
 use serde::Deserialize;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 /// The task whose state the ledger is, and the group of those who may write it. Declared names have
 /// no `.`.
@@ -212,7 +213,7 @@ fn task() -> TaskName {
 
 impl Ledger {
     /// The ledger of a pipeline that has never run.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { version: VERSION, ..Self::default() }
     }
 
@@ -241,6 +242,7 @@ pub(crate) struct LedgerStore {
     claim: TaskClaim,
     authority: Authority,
     ledger: Ledger,
+    overtaken: CancellationToken,
 }
 
 impl LedgerStore {
@@ -248,12 +250,17 @@ impl LedgerStore {
     pub(crate) async fn open(log: Arc<dyn Log>, authority: Authority) -> Result<Self, LedgerError> {
         let (claim, snapshot) = log.claim_task(&task()).await?;
         let ledger = find(&snapshot.state)?.unwrap_or_else(Ledger::new);
-        Ok(Self { log, claim, authority, ledger })
+        Ok(Self { log, claim, authority, ledger, overtaken: CancellationToken::new() })
     }
 
     /// The ledger as it was last written.
     pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Cancelled when someone else has written the ledger since: what is known of it here is old.
+    pub(crate) fn overtaken(&self) -> CancellationToken {
+        self.overtaken.clone()
     }
 
     /// Changes the ledger, durably or not at all.
@@ -285,7 +292,11 @@ impl LedgerStore {
             Authority::Member => vec![position],
         };
         let commit = TaskCommit { state: vec![change], positions, ..TaskCommit::default() };
-        self.log.commit_task(&self.claim, commit).await?;
+        let committed = self.log.commit_task(&self.claim, commit).await;
+        if let Err(CommitTaskError::Fenced { .. }) = &committed {
+            self.overtaken.cancel();
+        }
+        committed?;
         self.ledger = ledger;
         Ok(())
     }

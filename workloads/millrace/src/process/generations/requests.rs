@@ -175,6 +175,7 @@ impl Requests {
     /// Answers the requests that there are.
     pub(super) async fn answer(&self, serving: &Serving) -> Result<(), WriteRequestError> {
         let state = self.log.task_state(&task()).await?;
+        let overtaken = serving.overtaken().await;
         let mut changes = Vec::new();
         for StateEntry { store, key, value } in state {
             if store == REQUESTS {
@@ -182,6 +183,10 @@ impl Requests {
                     Ok(request) => carry_out(serving, &request).await,
                     Err(error) => Outcome::Failed(error.to_string()),
                 };
+                if overtaken.is_cancelled() {
+                    // Whoever leads next finds it again.
+                    break;
+                }
                 let answer = Answer { at: now_millis(), outcome };
                 changes.extend([remove(REQUESTS, &key), put(ANSWERS, &key, &answer)?]);
             } else if serde_json::from_slice::<Answer>(&value)

@@ -22,6 +22,7 @@ use millrace_tables::TableStore;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::begin::BeginRebuildError;
@@ -180,6 +181,11 @@ impl Serving {
         Ok(serving)
     }
 
+    /// Cancelled when someone else has changed what is served: it has to be found out anew.
+    pub(crate) async fn overtaken(&self) -> CancellationToken {
+        self.ledger.lock().await.overtaken()
+    }
+
     /// The log under the names of what is served.
     pub(crate) fn view(&self) -> Arc<dyn Log> {
         Arc::clone(&self.view) as Arc<dyn Log>
@@ -328,7 +334,7 @@ impl Serving {
             }
         }
         let edition = self.served().await;
-        self.tables.serve(&sink_tables(&edition)).await?;
+        self.tables.serve(&edition.sink_tables()).await?;
         self.view.set_names(edition.names());
         self.note_beginnings(&edition).await?;
         info!("What was rebuilt is served.");
@@ -495,8 +501,4 @@ impl Serving {
         store.change(|ledger| ledger.began = began).await?;
         Ok(())
     }
-}
-
-fn sink_tables(edition: &Edition) -> Vec<SinkTable> {
-    edition.table_sinks().iter().map(Edition::sink_table).collect()
 }
