@@ -181,11 +181,11 @@ async fn follow(log: &Arc<KafkaLog>) -> Result<(), Failure> {
         log.read(&stream, one.partition, next, ReadLimit::default()).await?;
         let began = Instant::now();
         let (appender, append) = (log.clone(), one.clone());
-        let appended = tokio::spawn(async move { appender.append(vec![append]).await });
+        let confirmed = tokio::spawn(async move { appender.append(vec![append]).await });
         end.wait_for(|end| *end > next).await?;
         next = log.read(&stream, one.partition, next, ReadLimit::default()).await?.next;
         latencies.push(began.elapsed());
-        appended.await??;
+        confirmed.await??;
     }
     print(&json!({"what": "append until read by a follower", "micros": quantiles(latencies)}));
     Ok(())

@@ -224,6 +224,29 @@ async fn a_topic_that_somebody_deletes_is_a_stream_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_removed_and_made_again_begins_anew() {
+    let log = connect(&shared()).await;
+    for round in 1..=3 {
+        log.ensure_streams(&[stream("a", round)]).await.unwrap();
+        let partition = round - 1;
+        assert_eq!(read_all(&*log, "a", partition).await.unwrap(), []);
+        let mut end = log.follow(&name("a"), partition).unwrap();
+        let numbers = 0..i64::from(round) * 2;
+        for number in numbers.clone() {
+            log.append(vec![append("a", partition, "k", number, 0)]).await.unwrap();
+        }
+        let read = read_all(&*log, "a", partition).await.unwrap();
+        assert_eq!(read.len(), numbers.clone().count(), "round {round}");
+        assert_eq!(*end.borrow_and_update(), numbers.end);
+        log.remove(&[name("a")], &[]).await.unwrap();
+        assert!(end.changed().await.is_err(), "who follows it is told");
+        let refused = log.append(vec![append("a", partition, "k", 1, 0)]).await;
+        assert!(matches!(refused, Err(AppendError::UnknownStream { .. })), "{refused:?}");
+    }
+    log.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_others_make_and_write_are_seen() {
     let settings = shared();
     let log = connect(&settings).await;

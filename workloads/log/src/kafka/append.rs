@@ -20,6 +20,7 @@ use rdkafka::producer::ThreadedProducer;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio::time::timeout;
 
 use super::client;
@@ -45,6 +46,9 @@ use crate::LogStatistics;
 
 /// How long an append may wait for room, and for its confirmation.
 const PATIENCE: Duration = Duration::from_millis(DELIVERY_TIMEOUT_MILLISECONDS as u64);
+
+/// Brokers tell each other of new topics within milliseconds.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long `close` waits for what is under way.
 const CLOSING: Duration = Duration::from_secs(15);
@@ -100,6 +104,11 @@ impl Appender {
         let began = Instant::now();
         let room = self.wait_for_room(bytes).await?;
         let producer = self.working_producer()?;
+        for run in &targets {
+            if !run.topic.is_prepared.load(Ordering::Relaxed) {
+                prepare(&producer, &run.topic).await?;
+            }
+        }
         let confirmed = send(&producer, entries, &targets);
         let confirmed = match timeout(PATIENCE + CLOSING, confirmed).await {
             Ok(Ok(confirmed)) => confirmed,
@@ -236,6 +245,36 @@ fn tell(entries: &[Append], targets: &[Run], offsets: &[Offset]) {
             extent.reaches(last + 1);
         }
         begin = *end;
+    }
+}
+
+/// Lets the producer look at a topic that it has not produced to. It may remember one of the same
+/// name that was removed, with other partitions.
+async fn prepare(producer: &Arc<Producer>, topic: &Arc<Topic>) -> Result<(), AppendError> {
+    let deadline = Instant::now() + PATIENCE;
+    let wanted = usize::try_from(topic.partitions()).unwrap_or_default();
+    loop {
+        let (asking, name) = (Arc::clone(producer), topic.name.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = asking.client().fetch_metadata(Some(&name), PATIENCE)?;
+            Ok::<_, KafkaError>(metadata.topics().first().map_or(0, |it| it.partitions().len()))
+        });
+        let seen = match asked.await {
+            Ok(Ok(partitions)) if partitions >= wanted => {
+                topic.is_prepared.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            Ok(Ok(partitions)) => {
+                format!("{partitions} partitions instead of {wanted}")
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => return Err(AppendError::Closed),
+        };
+        if Instant::now() >= deadline {
+            let text = format!("topic `{}` cannot be written yet: {seen}", topic.name);
+            return Err(AppendError::Unavailable(text));
+        }
+        sleep(PAUSE).await;
     }
 }
 

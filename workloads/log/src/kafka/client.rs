@@ -118,6 +118,8 @@ pub(super) fn config(
             ("reconnect.backoff.ms", "100"),
             ("reconnect.backoff.max.ms", "2000"),
             ("log.connection.close", "false"),
+            // Topics may be removed and made anew.
+            ("topic.metadata.refresh.interval.ms", "30000"),
         ],
     );
     config.set("bootstrap.servers", settings.bootstrap_servers.join(","));

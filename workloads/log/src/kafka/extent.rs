@@ -4,6 +4,7 @@
 //! by what this process appends, commits and reads as soon as that has happened.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
@@ -26,12 +27,20 @@ pub(super) struct Topic {
     pub(super) name: String,
     /// Whether others write it: then its messages are not in our format, and it is only read.
     pub(super) is_external: bool,
+    /// Whether the producer has seen it as it is: it remembers topics that were removed.
+    pub(super) is_prepared: AtomicBool,
     partitions: Extents,
 }
 
 impl Topic {
     pub(super) fn new(stream: StreamName, name: String, partitions: Partition) -> Self {
-        Self { stream, name, is_external: false, partitions: Extents::new(partitions) }
+        Self {
+            stream,
+            name,
+            is_external: false,
+            is_prepared: AtomicBool::new(false),
+            partitions: Extents::new(partitions),
+        }
     }
 
     /// A topic that others write.
