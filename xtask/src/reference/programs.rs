@@ -26,7 +26,10 @@ const FIELDS: [(&str, &str); 11] = [
     ("eventTime", "when the event happened, in milliseconds since 1970"),
     ("headers", "headers of the request, by name in lower case, or of the record: texts"),
     ("id", "id of the event: a UUID as text"),
-    ("ingestTime", "when it arrived (from Kafka: the record's timestamp), in milliseconds since 1970"),
+    (
+        "ingestTime",
+        "when it arrived (from Kafka: the record's timestamp), in milliseconds since 1970",
+    ),
     ("key", "key of the event, as text; from Kafka that of the record, or null"),
     ("method", "method of the request"),
     ("path", "parameters of the path: texts by name"),
