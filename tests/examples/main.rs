@@ -16,6 +16,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use support::process::Pipeline;
+use support::process::over_services;
 
 /// A running example, its data in a folder that goes with it.
 pub(crate) struct Example {
@@ -30,11 +31,23 @@ pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(format!("{name}.yaml"))
 }
 
+/// An example's file, or over Kafka one with fewer partitions: all tests share a small server.
+pub(crate) fn resource(name: &str, folder: &Path) -> PathBuf {
+    let file = file(name);
+    if !over_services() {
+        return file;
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let path = folder.join(format!("{name}.yaml"));
+    std::fs::write(&path, text.replace("partitions: 100", "partitions: 4")).unwrap();
+    path
+}
+
 impl Example {
     /// Starts an example and waits until it is ready.
     pub(crate) fn start(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut pipeline = Pipeline::start(&file(name), folder.path(), &[]);
+        let mut pipeline = Pipeline::start(&resource(name, folder.path()), folder.path(), &[]);
         let url = format!("http://{}", pipeline.http());
         Self { pipeline, folder, url }
     }

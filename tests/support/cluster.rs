@@ -19,6 +19,12 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
+    /// Those of a pipeline with this folder, the same each time it starts.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let written = folder.join("connections");
+        if written.exists() { Self { folder: written } } else { Self::shared(folder) }
+    }
+
     /// The shared servers, with a prefix and a database that nobody else uses.
     pub(crate) fn shared(folder: &Path) -> Self {
         let kafka = millrace_services::kafka().unwrap();

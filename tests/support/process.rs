@@ -13,8 +13,15 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::cluster::Connections;
+
 /// How long a test waits for anything before it gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Whether pipelines run over real Kafka and Postgres instead of a folder of data.
+pub(crate) fn over_services() -> bool {
+    std::env::var_os("MILLRACE_TEST_SERVICES").is_some()
+}
 
 /// A running `millrace run`.
 pub(crate) struct Pipeline {
@@ -33,11 +40,15 @@ impl Pipeline {
         std::fs::create_dir_all(folder).unwrap();
         let output = folder.join("output.txt");
         let file = File::create(&output).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_millrace"))
-            .arg("run")
-            .arg(resource)
-            .arg("--data")
-            .arg(folder.join("data"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.arg("run").arg(resource);
+        if over_services() {
+            let connections = Connections::of(folder);
+            command.arg("--connections").arg(&connections.folder).current_dir(folder);
+        } else {
+            command.arg("--data").arg(folder.join("data"));
+        }
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())

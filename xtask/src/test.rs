@@ -67,8 +67,12 @@ fn test(arguments: &TestArguments) -> Outcome {
         })?;
         step("Testing the crates", || command::run(&root, "cargo", &["test", "--workspace"]))?;
     }
+    step("Testing the examples from outside, over Kafka and Postgres", || {
+        let tests = ["cargo", "test", "--package", "millrace", "--test", "examples"];
+        command::run(&root, "env", &[&["MILLRACE_TEST_SERVICES=1"], &tests[..]].concat())
+    })?;
     let program = workspace::program(false).display().to_string();
-    step("Testing the examples", || {
+    step("Testing the examples by their cases", || {
         let examples = ["race", "timestamps", "hoverboards", "multivac", "cpu"];
         let files = examples.map(|name| format!("examples/{name}.test.yaml"));
         let mut arguments = vec!["test"];
