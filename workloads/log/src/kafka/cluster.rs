@@ -167,6 +167,13 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks who leads now. Of a leader that has left the cluster librdkafka only says that it does
+    /// not know another, at the next question too: it asks for none by itself.
+    async fn learn_leaders(&self) {
+        // Who gets no answer here asks again after the next question.
+        drop(self.describe_topics().await);
+    }
+
     /// Takes over where partitions start, or where they end.
     pub(super) async fn measure_from(
         &self,
@@ -185,8 +192,18 @@ impl Cluster {
             return Ok(());
         }
         // The name of this method in librdkafka is misleading: it also takes these two places.
-        let found =
-            self.ask("offsets", move |consumer| consumer.offsets_for_times(list, PATIENCE)).await?;
+        let answer =
+            self.ask("offsets", move |consumer| consumer.offsets_for_times(list, PATIENCE)).await;
+        let found = match answer {
+            Ok(found) => found,
+            Err(error) => {
+                self.learn_leaders().await;
+                return Err(error);
+            }
+        };
+        if found.elements().iter().any(|element| element.error().is_err()) {
+            self.learn_leaders().await;
+        }
         let by_name: HashMap<_, _> =
             topics.iter().map(|topic| (topic.name.as_str(), topic)).collect();
         for element in found.elements() {

@@ -320,6 +320,10 @@ const fn passes(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::KafkaStorageError
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::NetworkException
+            // A leader that has left the cluster: librdkafka knows no other one, and does not ask
+            // for it by itself.
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::DestroyBroker
     )
 }
 
