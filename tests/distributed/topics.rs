@@ -39,7 +39,8 @@ pub(crate) fn read(fleet: &Fleet, stream: &str) -> Vec<Found> {
         .unwrap();
     let records = output.lines().filter_map(|line| line.split_once('\t'));
     records
-        .filter(|(headers, _)| !headers.contains("millrace-mark:"))
+        // Version 1, kind 3: a mark.
+        .filter(|(headers, _)| !headers.contains(r"millrace:\x01\x03"))
         .map(|(headers, value)| Found {
             headers: headers.to_owned(),
             value: serde_json::from_str(value).unwrap_or_else(|error| panic!("{error}: {value}")),
