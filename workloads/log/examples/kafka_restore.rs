@@ -2,6 +2,8 @@
 //! be restored. Prints the figures as one line of JSON per case. The brokers' addresses are the
 //! first argument, or `MILLRACE_KAFKA`; the number of keys is the second one, 1,000,000 by default.
 
+#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+
 mod process;
 
 use std::sync::Arc;
@@ -56,12 +58,12 @@ async fn main() -> Result<(), Failure> {
     let stream =
         StreamConfig { name: "stream".parse()?, partitions: 1, retention: Retention::default() };
     log.ensure_streams(&[stream]).await?;
-    let tasks = TaskName { stage: "tasks".to_owned(), partition: 0 };
+    let busy = TaskName { stage: "tasks".to_owned(), partition: 0 };
     let state = TaskName { stage: "state".to_owned(), partition: 0 };
     let stage = |task: &TaskName| StageConfig { name: task.stage.clone(), partitions: 1 };
-    log.ensure_tasks(&[stage(&tasks), stage(&state)]).await?;
+    log.ensure_tasks(&[stage(&busy), stage(&state)]).await?;
     for records in [1, 1000] {
-        print(&commits(&log, &tasks, records).await?);
+        print(&commits(&log, &busy, records).await?);
     }
     print(&fill(&log, &state, keys).await?);
     log.close().await;
@@ -70,7 +72,7 @@ async fn main() -> Result<(), Failure> {
     for _ in 0..3 {
         print(&restore(&other, &state, keys).await?);
     }
-    other.remove(&["stream".parse()?], &[tasks, state]).await?;
+    other.remove(&["stream".parse()?], &[busy, state]).await?;
     other.close().await;
     Ok(())
 }
