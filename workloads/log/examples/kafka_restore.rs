@@ -60,8 +60,8 @@ async fn main() -> Result<(), Failure> {
     log.ensure_streams(&[stream]).await?;
     let busy = TaskName { stage: "tasks".to_owned(), partition: 0 };
     let state = TaskName { stage: "state".to_owned(), partition: 0 };
-    let stage = |task: &TaskName| StageConfig { name: task.stage.clone(), partitions: 1 };
-    log.ensure_tasks(&[stage(&busy), stage(&state)]).await?;
+    let config = |task: &TaskName| StageConfig { name: task.stage.clone(), partitions: 1 };
+    log.ensure_tasks(&[config(&busy), config(&state)]).await?;
     for records in [1, 1000] {
         print(&commits(&log, &busy, records).await?);
     }
