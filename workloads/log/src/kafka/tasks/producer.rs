@@ -1,6 +1,8 @@
 //! The transactional producer of a process, and what its failures mean.
 
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -11,6 +13,7 @@ use rdkafka::Message;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
+use rdkafka::error::KafkaResult;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::BaseRecord;
@@ -26,6 +29,8 @@ use super::deliveries::Token;
 
 /// How long a step of a transaction may take. The brokers give a transaction up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(11);
+/// How much longer than that a step lasts that never comes to its end.
+const LOST: Duration = Duration::from_secs(4);
 /// How long a full queue waits before it is tried again.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Transactions that end sooner were not given up by the brokers for their age.
@@ -87,7 +92,7 @@ pub(super) struct NotReady {
 
 /// The producer of transactions under one id.
 pub(super) struct TransactionalProducer {
-    producer: ThreadedProducer<Context>,
+    producer: Arc<ThreadedProducer<Context>>,
     deliveries: Arc<Deliveries>,
     begun: Instant,
 }
@@ -97,7 +102,7 @@ impl TransactionalProducer {
     pub(super) fn new(config: &ClientConfig, connection: Connection) -> Result<Self, KafkaError> {
         let deliveries = Arc::new(Deliveries::default());
         let context = Context { connection, deliveries: Arc::clone(&deliveries) };
-        let producer = config.create_with_context(context)?;
+        let producer = Arc::new(config.create_with_context(context)?);
         Ok(Self { producer, deliveries, begun: Instant::now() })
     }
 
@@ -158,12 +163,38 @@ impl TransactionalProducer {
     /// Adds offsets of a group to the transaction.
     pub(super) fn send_offsets(
         &self,
-        offsets: &TopicPartitionList,
-        metadata: &ConsumerGroupMetadata,
+        offsets: TopicPartitionList,
+        metadata: Arc<ConsumerGroupMetadata>,
     ) -> Result<(), Failure> {
-        self.producer
-            .send_offsets_to_transaction(offsets, metadata, PATIENCE)
-            .map_err(|error| self.judge(error))
+        // librdkafka forgets a request whose group's coordinator leaves the cluster meanwhile, and
+        // then waits for its answer for ever.
+        let step = move |producer: &ThreadedProducer<Context>| {
+            producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)
+        };
+        let sent = self.within(PATIENCE + LOST, step);
+        sent.map_err(Failure::Broken)?.map_err(|error| self.judge(error))
+    }
+
+    /// Takes a step on a thread of its own. A step that is not over in time is left alone with its
+    /// client: whoever follows fences it.
+    fn within<T: Send + 'static>(
+        &self,
+        time: Duration,
+        step: impl FnOnce(&ThreadedProducer<Context>) -> KafkaResult<T> + Send + 'static,
+    ) -> Result<KafkaResult<T>, String> {
+        let producer = Arc::clone(&self.producer);
+        let (answer, answered) = mpsc::channel();
+        let work = move || {
+            let done = step(&producer);
+            drop(producer);
+            // Who waited may have given up.
+            let _ = answer.send(done);
+        };
+        let thread = thread::Builder::new().name("transaction".to_owned()).spawn(work);
+        thread.map_err(|error| format!("no thread can be started: {error}"))?;
+        answered
+            .recv_timeout(time)
+            .map_err(|_| format!("the Kafka client has not answered for {} s", time.as_secs()))
     }
 
     /// Commits the transaction.
@@ -280,7 +311,8 @@ mod tests {
             let delivered = producer.delivered()?;
             let mut offsets = TopicPartitionList::new();
             offsets.add_partition_offset("out", 0, rdkafka::Offset::Offset(1)).unwrap();
-            producer.send_offsets(&offsets, &self.consumer.group_metadata().unwrap())?;
+            let metadata = Arc::new(self.consumer.group_metadata().unwrap());
+            producer.send_offsets(offsets, metadata)?;
             producer.commit()?;
             Ok(delivered)
         }
@@ -300,6 +332,19 @@ mod tests {
             producer.abort().unwrap();
             assert_eq!(brokers.transact(&mut producer).map(|offsets| offsets.len()), Ok(1));
         }
+    }
+
+    #[test]
+    fn a_step_that_never_ends_is_left_alone() {
+        let brokers = Brokers::new();
+        let producer = brokers.producer();
+        let (end, ends) = mpsc::channel::<()>();
+        let moment = Duration::from_millis(10);
+        let left = producer.within(moment, move |_| Ok(ends.recv().is_err()));
+        assert_eq!(left.unwrap_err(), "the Kafka client has not answered for 0 s");
+        drop(end);
+        let others = producer.within(PATIENCE, |_| Ok(1));
+        assert!(matches!(others, Ok(Ok(1))), "{others:?}");
     }
 
     #[test]

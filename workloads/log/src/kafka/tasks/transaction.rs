@@ -71,7 +71,7 @@ pub(super) fn run(
             continue;
         }
         let list = list(&all).map_err(|error| Failure::Abort(error.to_string()))?;
-        producer.send_offsets(&list, &party.metadata).map_err(|failure| {
+        producer.send_offsets(list, Arc::clone(&party.metadata)).map_err(|failure| {
             let stage = Some(stage.clone());
             Failed { failure, stage, witness: None }
         })?;
