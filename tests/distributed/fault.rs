@@ -59,15 +59,28 @@ pub(crate) struct Deck {
     random: StdRng,
     left: Vec<usize>,
     outage: Duration,
+    kinds: Vec<String>,
 }
 
 impl Deck {
-    pub(crate) fn new(seed: u64, outage: Duration) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), left: Vec::new(), outage }
+    /// Faults whose description contains one of the texts `kinds`, all if there is none.
+    pub(crate) fn new(seed: u64, outage: Duration, kinds: Vec<String>) -> Self {
+        Self { random: StdRng::seed_from_u64(seed), left: Vec::new(), outage, kinds }
     }
 
-    /// The next fault.
+    /// The next fault of the kinds that are wanted.
     pub(crate) fn draw(&mut self, fleet: &Fleet) -> Fault {
+        loop {
+            let fault = self.draw_any(fleet);
+            if self.kinds.is_empty()
+                || self.kinds.iter().any(|kind| format!("{fault:?}").contains(kind))
+            {
+                return fault;
+            }
+        }
+    }
+
+    fn draw_any(&mut self, fleet: &Fleet) -> Fault {
         let kind = self.left.pop().unwrap_or_else(|| {
             self.left = (0..Fault::KINDS).collect();
             self.left.shuffle(&mut self.random);

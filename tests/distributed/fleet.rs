@@ -14,8 +14,11 @@ use millrace_services::PostgresOptions;
 use crate::load::Doors;
 use crate::load::Load;
 use crate::member::Member;
+use crate::member::http_address;
+use crate::setting;
 use crate::support::cluster::Connections;
 use crate::support::cluster::provision;
+use crate::support::process::get;
 use crate::support::process::pause;
 
 /// What names in Kafka begin with.
@@ -26,7 +29,7 @@ const WORKERS: usize = 3;
 const DISK_MIB: u32 = 1024;
 /// How long it may take until all goes on after a fault: sessions and transactions of the dead have to
 /// time out, and brokers to take over, on a machine that does more than this.
-const RECOVERY: Duration = Duration::from_mins(2);
+const RECOVERY_SECONDS: u64 = 120;
 /// Confirmed events after which requests go on.
 const ENOUGH: u64 = 50;
 
@@ -50,8 +53,8 @@ impl Fleet {
     /// Starts servers, two ingests, three workers and a query.
     pub(crate) fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("millrace-faults-").tempdir().unwrap().keep();
-        let resource =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/distributed/pipeline.yaml");
+        let resource = folder.join("pipeline.yaml");
+        std::fs::write(&resource, include_str!("pipeline.yaml")).unwrap();
         let kafka = KafkaOptions { nodes: 3, quick: true, ..KafkaOptions::default() };
         let kafka = Kafka::start_with(kafka).unwrap();
         let limited = PostgresOptions { disk_mib: Some(DISK_MIB), ..PostgresOptions::default() };
@@ -189,6 +192,7 @@ impl Fleet {
     }
 
     fn until_later(&mut self, load: &Load, when: &str, queries: &[&str]) {
+        let recovery = Duration::from_secs(setting("MILLRACE_RECOVERY", RECOVERY_SECONDS));
         let (begun, confirmed) = (Instant::now(), load.confirmed());
         let before: Vec<_> = queries.iter().map(|query| self.latest(query)).collect();
         loop {
@@ -202,8 +206,11 @@ impl Fleet {
             if load.confirmed() >= confirmed + ENOUGH && behind.is_none() {
                 return;
             }
+            if begun.elapsed() > recovery {
+                self.keep_metrics();
+            }
             assert!(
-                begun.elapsed() < RECOVERY,
+                begun.elapsed() < recovery,
                 "nothing goes on {when}: confirmed {confirmed} and then {}; {behind:?}; ended: {:?}; \
                  files are in {}",
                 load.confirmed(),
@@ -211,6 +218,17 @@ impl Fleet {
                 self.folder.display()
             );
             pause(Duration::from_millis(300));
+        }
+    }
+
+    /// Keeps what all processes tell of themselves, beside their outputs.
+    fn keep_metrics(&self) {
+        for member in self.members.values() {
+            let metrics = http_address(&member.output())
+                .ok_or_else(|| "it has not begun".to_owned())
+                .and_then(|address| get(&address, "/metrics").map_err(|error| error.to_string()));
+            let text = metrics.map_or_else(|why| why, |(_, metrics)| metrics);
+            std::fs::write(member.output().with_extension("metrics.txt"), text).unwrap();
         }
     }
 

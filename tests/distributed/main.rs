@@ -3,7 +3,8 @@
 //! there twice, the order of each key stays, and it goes on after each fault.
 //!
 //! `MILLRACE_FAULTS` sets how many faults there are (each kind once by default), `MILLRACE_SEED` which,
-//! and `MILLRACE_OUTAGE` for how many seconds the brokers do not answer (20 by default). `MILLRACE_PROGRAM` names another program than the one that cargo built for tests.
+//! and `MILLRACE_OUTAGE` for how many seconds the brokers do not answer (20 by default). `MILLRACE_KINDS="KillBroker Freeze"` leaves out all other kinds. `MILLRACE_RECOVERY` sets
+//! how many seconds it may take until all goes on (120 by default). `MILLRACE_PROGRAM` names another program than the one that cargo built for tests.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
@@ -42,7 +43,9 @@ fn say(begun: Instant, text: &str) {
 fn faults_lose_nothing_and_repeat_nothing() {
     let seed = setting("MILLRACE_SEED", 1);
     let outage = Duration::from_secs(setting("MILLRACE_OUTAGE", 20));
-    let mut deck = Deck::new(seed, outage);
+    let kinds = std::env::var("MILLRACE_KINDS").unwrap_or_default();
+    let kinds = kinds.split_whitespace().map(str::to_owned).collect();
+    let mut deck = Deck::new(seed, outage, kinds);
     let faults = setting("MILLRACE_FAULTS", Fault::KINDS as u64);
     let begun = Instant::now();
     let mut fleet = Fleet::start();
