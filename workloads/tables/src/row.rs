@@ -1,9 +1,14 @@
 //! Rows: what a record becomes in a table.
 
+use std::cell::OnceCell;
+
 use millrace_core::EventId;
 use millrace_core::Record;
 use millrace_core::Value;
+use millrace_core::borrowed::Borrowed;
+use millrace_core::path::FieldPath;
 use millrace_plan::model::ColumnSource;
+use millrace_plan::model::ColumnType;
 use millrace_plan::model::TablePlan;
 
 use crate::Cell;
@@ -53,15 +58,12 @@ impl Row {
     /// # Errors
     /// When the value is not JSON, or a column cannot hold what it should get.
     pub fn of(record: &Record, order: i64, table: &TablePlan) -> Result<Self, RowError> {
-        let value: Value = serde_json::from_slice(&record.value)
-            .map_err(|error| RowError::NotJson(error.to_string()))?;
+        let event = Event::read(&record.value)?;
         let mut cells = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
             let is_key = table.primary_key.contains(&column.name);
             let cell = match &column.source {
-                ColumnSource::Field(path) => {
-                    Cell::from_value(path.get(&value).unwrap_or(&Value::Null), column.kind)
-                }
+                ColumnSource::Field(path) => event.cell(path, column.kind),
                 ColumnSource::EventTime => {
                     Cell::from_value(&Value::Integer(record.event_time), column.kind)
                 }
@@ -98,6 +100,40 @@ impl Row {
             cells.push(cell);
         }
         Ok(Self { cells, order, event_id: record.id })
+    }
+}
+
+/// An event's value, read where it lies as far as that does.
+struct Event<'a> {
+    json: &'a [u8],
+    /// None if it can be read only the long way.
+    borrowed: Option<Borrowed<'a>>,
+    value: OnceCell<Value>,
+}
+
+impl<'a> Event<'a> {
+    fn read(json: &'a [u8]) -> Result<Self, RowError> {
+        let event =
+            Self { json, borrowed: serde_json::from_slice(json).ok(), value: OnceCell::new() };
+        if event.borrowed.is_none() {
+            let read = serde_json::from_slice(json);
+            let value = read.map_err(|error| RowError::NotJson(error.to_string()))?;
+            // It was empty.
+            let _ = event.value.set(value);
+        }
+        Ok(event)
+    }
+
+    fn cell(&self, path: &FieldPath, kind: ColumnType) -> Result<Cell, CellError> {
+        if let Some(borrowed) = &self.borrowed
+            && let Some(cell) = Cell::from_borrowed(path.find(borrowed), kind)
+        {
+            return Ok(cell);
+        }
+        // What was read before can be read again.
+        let value =
+            self.value.get_or_init(|| serde_json::from_slice(self.json).unwrap_or(Value::Null));
+        Cell::from_value(path.get(value).unwrap_or(&Value::Null), kind)
     }
 }
 
@@ -175,6 +211,12 @@ mod tests {
             "column `car`: the field `.car.index` is a text, not an integer"
         );
         assert_eq!(reason("no"), "the event is not JSON: expected ident at line 1 column 2");
+    }
+
+    #[test]
+    fn an_event_with_a_field_twice_is_a_row_by_the_last_one() {
+        let row = Row::of(&record(r#"{"car":{"index":3},"car":{"index":4}}"#), 1500, &table());
+        assert_eq!(row.unwrap().cells[1], Cell::Integer(4));
     }
 
     #[test]
