@@ -39,13 +39,19 @@ pub(crate) struct BenchArguments {
     /// Seconds of the race of which latencies are taken.
     #[arg(long, value_name = "N", default_value_t = 120)]
     race_seconds: u64,
+
+    /// Measure the programs that are built already.
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &BenchArguments) -> Outcome {
     let is_wanted =
         |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    build()?;
+    if !arguments.no_build {
+        build()?;
+    }
     let mut figures = Vec::new();
     for example in examples::ALL.iter().filter(|example| is_wanted(example.name)) {
         say(&format!("== {}", example.name));

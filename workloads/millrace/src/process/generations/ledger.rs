@@ -242,6 +242,8 @@ pub(crate) struct LedgerStore {
     claim: TaskClaim,
     authority: Authority,
     ledger: Ledger,
+    /// Whether it has ever been written: others wait for that, even if there is nothing in it.
+    is_written: bool,
     overtaken: CancellationToken,
 }
 
@@ -249,8 +251,11 @@ impl LedgerStore {
     /// Reads the ledger; empty if there is none yet.
     pub(crate) async fn open(log: Arc<dyn Log>, authority: Authority) -> Result<Self, LedgerError> {
         let (claim, snapshot) = log.claim_task(&task()).await?;
-        let ledger = find(&snapshot.state)?.unwrap_or_else(Ledger::new);
-        Ok(Self { log, claim, authority, ledger, overtaken: CancellationToken::new() })
+        let found = find(&snapshot.state)?;
+        let is_written = found.is_some();
+        let ledger = found.unwrap_or_else(Ledger::new);
+        let overtaken = CancellationToken::new();
+        Ok(Self { log, claim, authority, ledger, is_written, overtaken })
     }
 
     /// The ledger as it was last written.
@@ -270,7 +275,7 @@ impl LedgerStore {
     ) -> Result<(), LedgerError> {
         let mut ledger = self.ledger.clone();
         change(&mut ledger);
-        if ledger == self.ledger {
+        if self.is_written && ledger == self.ledger {
             return Ok(());
         }
         let value = serde_json::to_vec(&ledger).map_err(LedgerError::Decode)?;
@@ -297,6 +302,7 @@ impl LedgerStore {
             self.overtaken.cancel();
         }
         committed?;
+        self.is_written = true;
         self.ledger = ledger;
         Ok(())
     }
