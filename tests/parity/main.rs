@@ -6,6 +6,7 @@
 //! compute it there.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+#![allow(clippy::print_stdout, reason = "shown where a test fails, or is asked to tell")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -25,15 +26,15 @@ use millrace_log::ReadLimit;
 use millrace_log::embedded::EmbeddedLog;
 use millrace_log::embedded::EmbeddedLogOptions;
 use millrace_log::kafka::KafkaLog;
-use millrace_log::kafka::KafkaSettings;
 use millrace_plan::Plan;
 use millrace_plan::model::StreamOrigin;
 use millrace_tables::export;
-use millrace_tables::postgres::PostgresSettings;
 use millrace_tables::postgres::PostgresStore;
 use millrace_tables::sink::TableSink;
 use support::cluster::Connections;
 use support::cluster::Process;
+use support::cluster::open_log;
+use support::cluster::postgres_settings;
 use support::cluster::provision;
 use support::content;
 use support::process::pause;
@@ -85,23 +86,6 @@ fn examine(input: &Input) {
         }
         runtime.block_on(log.close());
     }
-}
-
-async fn open_log(connections: &Connections, plan: &Plan) -> Arc<KafkaLog> {
-    let text = std::fs::read_to_string(connections.folder.join("kafka.yaml")).unwrap();
-    let settings: KafkaSettings = serde_yaml_ng::from_str(&text).unwrap();
-    let log = KafkaLog::connect(settings, &plan.pipeline, "test").await.unwrap();
-    let streams: Vec<_> = plan
-        .streams
-        .iter()
-        .map(|stream| millrace_log::StreamConfig {
-            name: stream.name.clone(),
-            partitions: stream.partitions,
-            retention: stream.retention,
-        })
-        .collect();
-    log.ensure_streams(&streams).await.unwrap();
-    log
 }
 
 /// Copies what clients wrote from the embedded log into Kafka's topics.
@@ -163,10 +147,7 @@ async fn outputs(log: &Arc<KafkaLog>, connections: &Connections, plan: &Plan) ->
     }
     let sinks = TableSink::all(plan);
     if !sinks.is_empty() {
-        let text = std::fs::read_to_string(connections.folder.join("postgres.yaml")).unwrap();
-        let mut settings: PostgresSettings = serde_yaml_ng::from_str(&text).unwrap();
-        settings.username_file = connections.folder.join(settings.username_file);
-        settings.password_file = settings.password_file.map(|file| connections.folder.join(file));
+        let settings = postgres_settings(connections);
         let store = PostgresStore::connect(&settings, &plan.pipeline).await.unwrap();
         for sink in sinks {
             let lines = export(&store, &sink.table).await.unwrap();

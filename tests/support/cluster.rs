@@ -6,7 +6,15 @@ use std::process::Child;
 use std::process::Command;
 use std::process::ExitStatus;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Instant;
+
+use millrace_log::Log as _;
+use millrace_log::StreamConfig;
+use millrace_log::kafka::KafkaLog;
+use millrace_log::kafka::KafkaSettings;
+use millrace_plan::Plan;
+use millrace_tables::postgres::PostgresSettings;
 
 use super::process::PATIENCE;
 use super::process::get;
@@ -16,6 +24,33 @@ use super::process::pause;
 pub(crate) struct Connections {
     /// The folder of the connection files.
     pub(crate) folder: PathBuf,
+}
+
+/// The log of a pipeline over these connections, to look into or to fill.
+pub(crate) async fn open_log(connections: &Connections, plan: &Plan) -> Arc<KafkaLog> {
+    let text = std::fs::read_to_string(connections.folder.join("kafka.yaml")).unwrap();
+    let settings: KafkaSettings = serde_yaml_ng::from_str(&text).unwrap();
+    let log = KafkaLog::connect(settings, &plan.pipeline, "test").await.unwrap();
+    let streams: Vec<_> = plan
+        .streams
+        .iter()
+        .map(|stream| StreamConfig {
+            name: stream.name.clone(),
+            partitions: stream.partitions,
+            retention: stream.retention,
+        })
+        .collect();
+    log.ensure_streams(&streams).await.unwrap();
+    log
+}
+
+/// The settings of the database of these connections.
+pub(crate) fn postgres_settings(connections: &Connections) -> PostgresSettings {
+    let text = std::fs::read_to_string(connections.folder.join("postgres.yaml")).unwrap();
+    let mut settings: PostgresSettings = serde_yaml_ng::from_str(&text).unwrap();
+    settings.username_file = connections.folder.join(settings.username_file);
+    settings.password_file = settings.password_file.map(|file| connections.folder.join(file));
+    settings
 }
 
 impl Connections {

@@ -138,45 +138,45 @@ impl ArchiveSinks {
 /// Runs the archive of a stream where it falls to this process: it is with the stream's first
 /// partition, and reads all of them.
 async fn run(
-    archiver: Archiver,
+    held: Archiver,
     observer: &Observer,
     cancel: &CancellationToken,
 ) -> Result<(), RunArchiveError> {
-    let id = archiver.component.id.clone();
+    let id = held.component.id.clone();
     let is_here = AtomicBool::new(false);
     let tell = |news: ShareNews<'_>| match news {
         ShareNews::Waiting(error) => {
             let reason = with_causes(error);
             warn!(message = "An archive waits for the log.", sink = id.name, error = reason);
-            archiver.component.set(State::Waiting(reason));
+            held.component.set(State::Waiting(reason));
         }
         ShareNews::Joined if is_here.load(Ordering::Relaxed) => {}
         ShareNews::Joined | ShareNews::Gone(0) => observer.forget(&id),
         ShareNews::Gone(_) => {}
     };
     let work = |assigned: Assigned| {
-        let archives = (assigned.partition == 0).then(|| {
+        let work = (assigned.partition == 0).then(|| {
             is_here.store(true, Ordering::Relaxed);
             let stream = id.stream.as_deref();
             let component = observer.component(id.kind, &id.name, stream, None);
             let is_ours_alone = assigned.is_ours_alone;
-            Archiver { is_ours_alone, component, ..archiver.clone() }.run(assigned.stop)
+            Archiver { is_ours_alone, component, ..held.clone() }.run(assigned.stop)
         });
         async move {
-            match archives {
-                Some(archives) => archives.await,
+            match work {
+                Some(work) => work.await,
                 None => Ok(()),
             }
         }
     };
-    let group = stage_of(&archiver.name, archiver.generation, &archiver.stream);
-    let streams = [archiver.stream.clone()];
+    let group = stage_of(&held.name, held.generation, &held.stream);
+    let streams = [held.stream.clone()];
     let failure = |source: ArchiveError| RunArchiveError {
-        sink: archiver.name.clone(),
-        stream: archiver.stream.to_string(),
+        sink: held.name.clone(),
+        stream: held.stream.to_string(),
         source,
     };
-    match share(&*archiver.log, &group, &streams, cancel, tell, work).await {
+    match share(&*held.log, &group, &streams, cancel, tell, work).await {
         Ok(()) => Ok(()),
         Err(ShareError::Work(error)) => Err(error),
         Err(ShareError::Broken(error)) => Err(failure(error.into())),
@@ -184,7 +184,7 @@ async fn run(
             let failure = failure(error.into());
             let reason = with_causes(&failure);
             error!(message = "An archive cannot run.", error = reason);
-            archiver.component.set(State::Failed(reason));
+            held.component.set(State::Failed(reason));
             Err(failure)
         }
     }

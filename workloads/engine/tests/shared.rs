@@ -64,7 +64,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
+    let reached = tokio::time::timeout(Duration::from_mins(1), reached).await;
     assert!(reached.is_ok(), "in vain: {what}");
 }
 

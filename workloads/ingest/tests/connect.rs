@@ -122,7 +122,7 @@ async fn what_comes_while_we_are_away_or_the_broker_is_killed_is_stored_later() 
 
     let client = Client::start(broker.connect("mqtt", "127.0.0.1"), log);
     client.has(&[1, 2]).await;
-    broker.kill().await;
+    broker.kill();
     until(async || !client.observer.not_ready().is_empty()).await;
     assert!(
         client.observer.not_ready()[0]
@@ -130,7 +130,7 @@ async fn what_comes_while_we_are_away_or_the_broker_is_killed_is_stored_later() 
         "{:?}",
         client.observer.not_ready()
     );
-    broker.run().await;
+    broker.run();
     client.ready().await;
     broker.publish("carCoordinates/spa", &message(3)).await;
     client.has(&[1, 2, 3]).await;

@@ -138,7 +138,7 @@ struct Pieces<E, W> {
     tasks: JoinSet<Result<(), E>>,
     /// The partition that each task works on.
     partitions: HashMap<Id, Partition>,
-    pieces: BTreeMap<Partition, Piece>,
+    by_partition: BTreeMap<Partition, Piece>,
 }
 
 /// The work on a partition at an epoch: under way, or ended by itself.
@@ -162,7 +162,7 @@ where
             work,
             tasks: JoinSet::new(),
             partitions: HashMap::new(),
-            pieces: BTreeMap::new(),
+            by_partition: BTreeMap::new(),
         }
     }
 
@@ -200,7 +200,7 @@ where
     /// earlier work on the same partition has ended.
     fn follow_assignment(&mut self) {
         let assignment = self.assignment.borrow_and_update().clone();
-        self.pieces.retain(|partition, piece| {
+        self.by_partition.retain(|partition, piece| {
             let is_ours = assignment.get(partition) == Some(&piece.epoch);
             if !is_ours {
                 piece.lost.cancel();
@@ -211,7 +211,7 @@ where
             return;
         }
         for (partition, epoch) in assignment {
-            if !self.pieces.contains_key(&partition) {
+            if !self.by_partition.contains_key(&partition) {
                 self.begin(partition, epoch);
             }
         }
@@ -239,13 +239,13 @@ where
             }
         });
         self.partitions.insert(task.id(), partition);
-        self.pieces.insert(partition, Piece { epoch, lost, is_running: true });
+        self.by_partition.insert(partition, Piece { epoch, lost, is_running: true });
     }
 
     /// Takes note of the end of work; the partition if it is lost.
     fn ended(&mut self, id: Id) -> Option<Partition> {
         let partition = self.partitions.remove(&id)?;
-        let piece = self.pieces.get_mut(&partition)?;
+        let piece = self.by_partition.get_mut(&partition)?;
         piece.is_running = false;
         piece.lost.is_cancelled().then_some(partition)
     }

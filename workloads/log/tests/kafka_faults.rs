@@ -43,7 +43,7 @@ use rdkafka::producer::ThreadedProducer;
 use tokio::time::sleep;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn settings(servers: &str, prefix: &str) -> KafkaSettings {
     KafkaSettings {

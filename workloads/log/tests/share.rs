@@ -44,17 +44,17 @@ impl Bench {
         let (assignment, receiver) = watch::channel(assignment.iter().copied().collect());
         let (stop, notes) = (CancellationToken::new(), Arc::new(Mutex::new(Vec::new())));
         let member = GroupMember::new(receiver, Leaving(Arc::clone(&notes)));
-        let (stopped, noted) = (stop.clone(), Arc::clone(&notes));
+        let (token, heard) = (stop.clone(), Arc::clone(&notes));
         let running = tokio::spawn(async move {
-            let note = |text: String| noted.lock().unwrap().push(text);
-            let noted = Arc::clone(&noted);
+            let note = |text: String| heard.lock().unwrap().push(text);
+            let told = Arc::clone(&heard);
             let work = |assigned: Assigned| {
                 let name = format!("{}@{}", assigned.partition, assigned.epoch);
                 note(format!("begin {name}"));
-                let (work, noted) = (work(assigned), Arc::clone(&noted));
+                let (work, told) = (work(assigned), Arc::clone(&told));
                 async move {
                     let result = work.await;
-                    noted.lock().unwrap().push(format!("end {name}"));
+                    told.lock().unwrap().push(format!("end {name}"));
                     result
                 }
             };
@@ -63,7 +63,7 @@ impl Bench {
                     note(format!("gone {partition}"));
                 }
             };
-            share_as(member, &stopped, tell, work).await
+            share_as(member, &token, tell, work).await
         });
         Self { assignment, stop, notes, running }
     }

@@ -57,15 +57,14 @@ pub(crate) async fn readyz(State(state): State<SharedState>) -> Response {
 /// is taken while those are away, and what they answer is nobody's business who may not look
 /// closer.
 pub(crate) async fn reasons(state: &Shared) -> Vec<String> {
-    let mut reasons = match state.readiness.get() {
-        Some(readiness) => readiness.reasons().await,
-        None => {
-            let mut reasons = state.observer.not_ready_of(|part| !sends_outward(&state.plan, part));
-            if let Err(error) = state.log.check_writable().await {
-                reasons.push(error.to_string());
-            }
-            reasons
+    let mut reasons = if let Some(readiness) = state.readiness.get() {
+        readiness.reasons().await
+    } else {
+        let mut reasons = state.observer.not_ready_of(|part| !sends_outward(&state.plan, part));
+        if let Err(error) = state.log.check_writable().await {
+            reasons.push(error.to_string());
         }
+        reasons
     };
     if state.draining.load(Ordering::Relaxed) || state.closing.is_cancelled() {
         reasons.push("the process is stopping".to_owned());

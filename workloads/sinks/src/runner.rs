@@ -73,7 +73,7 @@ impl MqttSinks {
     ) -> Self {
         let tasks = TaskTracker::new();
         let metrics = observer.once(|| Metrics::register(observer));
-        let shares = Shares { plan, log, observer, tasks: &tasks, cancel };
+        let all = Shares { plan, log, observer, tasks: &tasks, cancel };
         for sink in &plan.sinks {
             let SinkTarget::Mqtt(mqtt) = &sink.target else { continue };
             let publisher: Arc<dyn Publisher> = match (&mqtt.broker, endpoint) {
@@ -95,7 +95,7 @@ impl MqttSinks {
             let sent = keeps_none.then(|| observer.once(Sent::default));
             let (shared, name) = (Arc::new(mqtt.clone()), sink.name.clone());
             let (counters, tracer) = (metrics.sink(&sink.name), observer.tracer().cloned());
-            shares.start(sink, readers, move |reads, component, stop| {
+            all.start(sink, readers, move |reads, component, stop| {
                 let reader = Reader {
                     sink: Arc::clone(&shared),
                     name: name.clone(),

@@ -303,14 +303,14 @@ async fn an_external_broker_gets_everything_in_order_though_it_is_killed_between
     for n in 0..500 {
         assert_eq!(subscriber.message().await, format!("carStatus/spa {{\"n\":{n}}}"));
     }
-    broker.kill().await;
+    broker.kill();
     append(&log, r#"{"n":500}"#).await;
     until(async || !running.observer.not_ready().is_empty()).await;
     let reason = running.observer.not_ready().remove(0);
     let expected = "sink status on coordinates partition 0 is waiting: cannot publish: \
                     the broker has not confirmed: ";
     assert!(reason.starts_with(expected), "{reason}");
-    broker.run().await;
+    broker.run();
     // Nothing is lost or turned around; the subscriber may have come back later than the sink.
     until(async || running.observer.not_ready().is_empty()).await;
     let mut subscriber = Subscriber::start(broker.port).await;

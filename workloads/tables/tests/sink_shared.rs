@@ -235,14 +235,12 @@ async fn partitions_that_go_from_one_process_to_another_lose_and_repeat_nothing(
     let bench = Bench::new().await;
     let mut random = StdRng::seed_from_u64(5);
     let processes = [bench.process(), bench.process()];
-    let mut epoch = 0;
-    for piece in 0..40 {
+    for (piece, epoch) in (0..40).zip(1..) {
         for partition in 0..PARTITIONS {
             let first = i64::from(partition) * 100_000 + piece * 50;
             let cars = (first..first + 50).map(seen);
             bench.append(partition, cars.chain([format!("[{first}]")])).await;
         }
-        epoch += 1;
         let owners: Vec<usize> = (0..PARTITIONS).map(|_| random.random_range(0..3)).collect();
         for (index, process) in processes.iter().enumerate() {
             let here = (0..).zip(&owners).filter(|(_, owner)| **owner == index);

@@ -20,11 +20,11 @@ impl Broker {
     }
 
     /// Starts it again after it was killed.
-    pub async fn run(&mut self) {
+    pub fn run(&mut self) {
         self.server.restart().unwrap();
     }
 
-    pub async fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.server.kill();
     }
 }

@@ -325,16 +325,20 @@ impl ClientContext for Connection {
             }
             // Connections that fail are said at this level at every attempt; what it means for
             // the log is told by whoever needs the connection.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
                 tracing::info!(message = "The Kafka client tells.", facility, text);
             }
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
                 tracing::debug!(message = "The Kafka client tells.", facility, text);
             }
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // Readers come to the end of a partition all the time.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         tracing::info!(message = "The Kafka client has an error.", %error, reason);
         // That brokers are down says less than why.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {

@@ -223,7 +223,7 @@ impl Fleet {
         if let Some(time) = least {
             watched.component.set_watermark(time);
         }
-        watched.timed = watched.next.clone();
+        watched.timed.clone_from(&watched.next);
         Ok(())
     }
 

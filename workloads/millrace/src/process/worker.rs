@@ -5,6 +5,8 @@
 //! that may. It takes over what the resource declares, runs rebuilds and makes the switch.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,6 +63,8 @@ struct Desk {
     leads: watch::Sender<bool>,
     /// Why what is served does not run here, and why this process cannot lead.
     trouble: SyncMutex<Trouble>,
+    /// Whether what is served has ever been started here.
+    has_begun: AtomicBool,
 }
 
 #[derive(Default)]
@@ -80,6 +84,7 @@ impl Worker {
             computing: Arc::default(),
             leads: watch::Sender::new(false),
             trouble: SyncMutex::default(),
+            has_begun: AtomicBool::new(false),
         });
         let (following, stop) = (Arc::clone(&desk), control.stop.clone());
         control.tasks.spawn(async move { following.follow_all(&stop).await });
@@ -164,6 +169,9 @@ impl Desk {
         }
         self.trouble.lock().start = failed;
         *computing = started.ok();
+        if computing.is_some() {
+            self.has_begun.store(true, Ordering::Release);
+        }
     }
 
     /// Leads whenever it falls to this process.
@@ -284,7 +292,7 @@ impl Readiness for Desk {
     /// that waits for the log or the database is no reason: another process would wait as well.
     async fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.follower.not_ready().into_iter().collect();
-        if reasons.is_empty() && self.computing.try_lock().is_ok_and(|running| running.is_none()) {
+        if reasons.is_empty() && !self.has_begun.load(Ordering::Acquire) {
             reasons.push("what is served has not been started here yet".to_owned());
         }
         let trouble = self.trouble.lock();

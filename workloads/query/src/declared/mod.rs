@@ -60,7 +60,9 @@ impl Declared {
                 Some((http.path.text.as_str(), Target::Ingest(http.method.name())))
             }
             IngestSource::WebSocket(socket) => Some((socket.path.text.as_str(), Target::WebSocket)),
-            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => None,
+            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => {
+                None
+            }
         });
         let own = OWN_PATHS.iter().map(|(path, _)| (*path, Target::Own));
         Self(PathTable::new(queries.chain(ways).chain(own)))

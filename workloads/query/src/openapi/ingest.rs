@@ -45,7 +45,9 @@ pub(super) fn operations(plan: &Plan) -> Vec<Operation> {
                         ]),
                 )
             }
-            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => None,
+            IngestSource::MqttListen(_) | IngestSource::MqttConnect(_) | IngestSource::Kafka(_) => {
+                None
+            }
         })
         .collect()
 }

@@ -78,12 +78,12 @@ impl WebhookSinks {
             }
         }
         let tasks = TaskTracker::new();
-        let shares = Shares { plan, log, observer, tasks: &tasks, cancel };
+        let all = Shares { plan, log, observer, tasks: &tasks, cancel };
         for (sink, webhook, receiver) in sinks {
             let (shared, name) = (Arc::new(webhook.clone()), sink.name.clone());
             let at_once = Arc::new(Semaphore::new(webhook.concurrent));
             let (counters, tracer) = (metrics.sink(&sink.name), observer.tracer().cloned());
-            shares.start(sink, Readers::Shared, move |reads, component, stop| {
+            all.start(sink, Readers::Shared, move |reads, component, stop| {
                 let delivery = Delivery {
                     sink: Arc::clone(&shared),
                     name: name.clone(),

@@ -166,14 +166,14 @@ pub async fn run_table_sink(
             Some(input.stream.as_str()),
             None,
         );
-        let input = Input {
+        let reading = Reading {
             sink: Arc::clone(&sink),
             input: input.clone(),
             context: context.clone(),
             upstream_finished: upstream_finished.clone(),
         };
         let shutdown = shutdown.clone();
-        inputs.spawn(async move { input.run(component, &shutdown).await });
+        inputs.spawn(async move { reading.run(component, &shutdown).await });
     }
     let mut result = Ok(());
     while let Some(finished) = inputs.join_next().await {
@@ -185,14 +185,14 @@ pub async fn run_table_sink(
 }
 
 /// A stream of a sink, as far as it is read here.
-struct Input {
+struct Reading {
     sink: Arc<TableSink>,
     input: SinkInput,
     context: SinkContext,
     upstream_finished: Option<watch::Receiver<bool>>,
 }
 
-impl Input {
+impl Reading {
     async fn run(
         &self,
         component: Arc<Component>,

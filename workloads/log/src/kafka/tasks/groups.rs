@@ -41,6 +41,8 @@ use crate::JoinGroupError;
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a member that has gone may take to leave until its group can be joined again.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(15);
+/// How long whoever joins waits for its first partitions.
+const SHARE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a member looks whether it should leave.
 const POLL: Duration = Duration::from_millis(100);
 /// How long a consumer that the brokers refuse for good waits for its successor.
@@ -111,6 +113,8 @@ impl Groups {
         let leave = Arc::new(Leave(Arc::clone(&stop)));
         let joined = Joined { member: Arc::clone(&member), leave: Arc::downgrade(&leave), stop };
         self.joined.lock().insert(stage.to_owned(), joined);
+        // Where that takes longer, the assignment tells it later.
+        let _ = timeout(SHARE_PATIENCE, member.wait_until_shared_out()).await;
         Ok(GroupMember::new(member.assignment(), leave))
     }
 

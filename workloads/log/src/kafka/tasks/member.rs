@@ -22,6 +22,7 @@ pub(super) struct Member {
     committed: Condvar,
     assignment: watch::Sender<Assignment>,
     ended: watch::Sender<bool>,
+    shared_out: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -48,6 +49,7 @@ impl Member {
             committed: Condvar::new(),
             assignment: watch::channel(Assignment::new()).0,
             ended: watch::channel(false).0,
+            shared_out: watch::channel(false).0,
         }
     }
 
@@ -114,6 +116,7 @@ impl Member {
         inner.metadata = Some(Arc::new(metadata));
         inner.rebalances += 1;
         self.publish(&inner);
+        self.shared_out.send_replace(true);
     }
 
     /// Nothing is ours any more.
@@ -143,6 +146,12 @@ impl Member {
     /// Whether the member has left.
     pub(super) fn has_left(&self) -> bool {
         *self.ended.borrow()
+    }
+
+    /// Waits until the member knows for the first time what it has, be it nothing.
+    pub(super) async fn wait_until_shared_out(&self) {
+        // The sender is in here: it cannot be gone.
+        let _ = self.shared_out.subscribe().wait_for(|shared_out| *shared_out).await;
     }
 
     /// Waits until the member has left the group.
