@@ -1,7 +1,7 @@
 //! SQL identifiers that databases keep for themselves.
 
-/// Reserved words of SQL in Postgres or SQLite, sorted.
-const RESERVED: [&str; 91] = [
+/// Reserved words of SQL in Postgres or SQLite, and names of Postgres' own columns, sorted.
+const RESERVED: [&str; 97] = [
     "add",
     "all",
     "alter",
@@ -19,12 +19,15 @@ const RESERVED: [&str; 91] = [
     "case",
     "cast",
     "check",
+    "cmax",
+    "cmin",
     "collate",
     "column",
     "commit",
     "constraint",
     "create",
     "cross",
+    "ctid",
     "current_date",
     "current_role",
     "current_time",
@@ -83,6 +86,7 @@ const RESERVED: [&str; 91] = [
     "set",
     "some",
     "table",
+    "tableoid",
     "then",
     "to",
     "transaction",
@@ -93,6 +97,8 @@ const RESERVED: [&str; 91] = [
     "user",
     "values",
     "where",
+    "xmax",
+    "xmin",
 ];
 
 /// Beginnings of names that databases and the product keep for themselves.
