@@ -126,7 +126,8 @@ pub(super) fn from_name(name: &str) -> String {
         identifier.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
         lower_before = c.is_ascii_lowercase() || c.is_ascii_digit();
     }
-    identifier.truncate(63);
+    // Names are checked elsewhere: one of other letters than these must not end within one.
+    identifier.truncate(identifier.floor_char_boundary(63));
     identifier
 }
 
@@ -147,5 +148,12 @@ mod tests {
         assert!(refused("pg_x").is_some());
         assert_eq!(refused("position"), None);
         assert!(RESERVED.is_sorted());
+    }
+
+    #[test]
+    fn a_long_name_of_any_letters_ends_with_a_whole_one() {
+        let name = format!("{}ä", "a".repeat(62));
+        assert_eq!(from_name(&name), "a".repeat(62));
+        assert_eq!(from_name(&"b".repeat(70)), "b".repeat(63));
     }
 }
