@@ -35,6 +35,7 @@ use super::activity::Doing;
 use super::body::AnswerBody;
 use super::metrics::ServerMetrics;
 use super::redirect;
+use super::request_body::RequestBody;
 use super::slots::Slots;
 use super::wire::Open;
 use super::wire::STALL;
@@ -421,7 +422,8 @@ impl Service<Request<Incoming>> for Handler {
         let is_shared = request.version() == Version::HTTP_2;
         request.extensions_mut().insert(ClientAddress(self.client));
         let mut router = self.router.clone();
-        let answer = tower_service::Service::call(&mut router, request.map(Body::new));
+        let request = RequestBody::of(request, &self.activity).map(Body::new);
+        let answer = tower_service::Service::call(&mut router, request);
         Box::pin(async move {
             Ok(answer.await?.map(|body| AnswerBody::new(body, answering, is_shared)))
         })

@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod metrics;
 mod redirect;
+mod request_body;
 mod slots;
 mod wire;
 

@@ -4,6 +4,7 @@
 mod auth;
 mod connections;
 mod crowd;
+mod early_answers;
 mod origins;
 mod support;
 mod tls;
