@@ -5,20 +5,64 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::edge::CertManagerSpec;
+use crate::edge::EdgeSpec;
+use crate::edge::ExposureMode;
+use crate::edge::GatewaySpec;
+use crate::edge::IngressClassSpec;
 use crate::secret::SecretSpec;
 use crate::secret::SecretValueSpec;
 use crate::text::FilePath;
+use crate::text::HostName;
 use crate::text::HttpPath;
 use crate::text::HttpUrl;
 use crate::text::Origin;
 use crate::text::Title;
 
 /// How the pipeline is reached, and by whom.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.mode != 'ingress' || has(self.ingress)",
+    "mode ingress needs to know whose it is; write ingress: {className: …}"
+))]
+#[x_kube(validation = (
+    "self.mode != 'gateway' || has(self.gateway)",
+    "mode gateway needs to know which one; write gateway: {name: …}"
+))]
+#[x_kube(validation = (
+    "self.mode == 'ingress' || !has(self.ingress)",
+    "ingress is used with mode ingress alone; write mode: ingress"
+))]
+#[x_kube(validation = (
+    "self.mode == 'gateway' || !has(self.gateway)",
+    "gateway is used with mode gateway alone; write mode: gateway"
+))]
+#[x_kube(validation = (
+    "self.mode != 'none' || (!has(self.tls) && self.auth.size() == 0 && !has(self.edge.requests))",
+    "mode none has no edge that could check certificates, users and rates; take them out or write mode: edge"
+))]
 pub struct ExposureSpec {
-    /// Certificate of the HTTP port. Default: none, the port speaks plain HTTP. With one, plain
-    /// HTTP is redirected to HTTPS (301).
+    /// How the pipeline is reached from outside a cluster: `edge` (default; the Service of its
+    /// nginx), `ingress`, `gateway` or `none`. In one process: by the port of the process.
+    #[serde(default)]
+    pub mode: ExposureMode,
+    /// Names under which it is reached on a cluster, at most 16. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hosts: Vec<HostName>,
+    /// The nginx of a cluster that all requests pass.
+    #[serde(default)]
+    pub edge: EdgeSpec,
+    /// With mode `ingress`: whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressClassSpec>,
+    /// With mode `gateway`: the Gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
+    /// Certificate of the HTTP port. Default: none. In one process the port then speaks plain HTTP;
+    /// on a cluster the edge has one of the operator's own authority. With one, plain HTTP is
+    /// redirected to HTTPS (301).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
     /// Who may reach which paths, at most 64. The rule of the longest path that begins the
@@ -37,13 +81,13 @@ pub struct ExposureSpec {
     pub limits: PortLimitsSpec,
 }
 
-/// A certificate and its key: exactly one of `secret`, `files` and `selfSigned`. Both are read
-/// again when they change.
+/// A certificate and its key: exactly one of `secret`, `files`, `selfSigned` and `certManager`.
+/// Both are read again when they change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (
-    "[has(self.secret), has(self.files), has(self.selfSigned)].filter(x, x).size() == 1",
-    "write exactly one of secret (with tls.crt and tls.key), files and selfSigned"
+    "[has(self.secret), has(self.files), has(self.selfSigned), has(self.certManager)].filter(x, x).size() == 1",
+    "write exactly one of secret (with tls.crt and tls.key), files, selfSigned and certManager"
 ))]
 pub struct TlsSpec {
     /// A Secret of type `kubernetes.io/tls`, with `tls.crt` and `tls.key`.
@@ -56,6 +100,9 @@ pub struct TlsSpec {
     /// clients have to be told to trust it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_signed: Option<SelfSignedSpec>,
+    /// On a cluster: a certificate for `hosts` that cert-manager gets and renews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_manager: Option<CertManagerSpec>,
 }
 
 /// A certificate and its key in files.

@@ -5,6 +5,13 @@ use kube::KubeSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::cluster::BrokerSpec;
+use crate::cluster::DatabaseSpec;
+use crate::cluster::DeletionPolicy;
+use crate::cluster::ImagesSpec;
+use crate::cluster::PlacementSpec;
+use crate::cluster::ResourcesSpec;
+use crate::cluster::ScalingSpec;
 use crate::exposure::ExposureSpec;
 use crate::ingest::IngestSpec;
 use crate::processors::ProcessorSpec;
@@ -90,4 +97,30 @@ pub struct TelemetryPipelineSpec {
     /// How the pipeline is reached, and by whom. Default: plain HTTP, open to all who reach it.
     #[serde(default)]
     pub exposure: ExposureSpec,
+    /// The Kafka that is the log on a cluster. Default: one node that the operator runs.
+    #[serde(default)]
+    pub broker: BrokerSpec,
+    /// The Postgres that holds tables on a cluster. Default: one that the operator runs.
+    #[serde(default)]
+    pub database: DatabaseSpec,
+    /// Processor and memory of each part on a cluster.
+    #[serde(default)]
+    pub resources: ResourcesSpec,
+    /// How many pods each part has on a cluster. Default: one each.
+    #[serde(default)]
+    pub scaling: ScalingSpec,
+    /// Where pods run on a cluster, and what is written on them.
+    #[serde(default)]
+    pub placement: PlacementSpec,
+    /// Images that are not those of the operator's installation.
+    #[serde(default)]
+    pub images: ImagesSpec,
+    /// Whether the operator leaves everything as it is, changes of this resource included. What
+    /// runs goes on running. Default: false.
+    #[serde(default)]
+    pub paused: bool,
+    /// What becomes of the volumes of a managed Kafka and Postgres when this resource is deleted:
+    /// `delete` (default) or `keep`.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
 }

@@ -186,8 +186,56 @@ text! {
     SecretKey, Some(r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"), 1, 253
 }
 
+text! {
+    /// Host name or address.
+    Host, Some(r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$"), 1, 253
+}
+
+text! {
+    /// Host and port, such as `kafka.example.com:9093`.
+    HostPort, Some(r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"), 3, 260
+}
+
+text! {
+    /// Name under which a pipeline is reached, such as `race.example.com` or `*.example.com`.
+    HostName, Some(r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"), 1, 253
+}
+
+text! {
+    /// Range of addresses, such as `10.0.0.0/8`.
+    AddressRange, Some(r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$"), 3, 50
+}
+
+text! {
+    /// Times as cron writes them: minute, hour, day of the month, month, day of the week.
+    CronSchedule, Some(r"^[0-9*,/A-Za-z-]+( [0-9*,/A-Za-z-]+){4}$"), 9, 64
+}
+
+text! {
+    /// Name of an image with its tag or digest.
+    ImageName, Some(r"^[a-z0-9][A-Za-z0-9._:/@-]*$"), 1, 512
+}
+
+text! {
+    /// Key of a label, an annotation or a taint, such as `team` or `example.com/team`.
+    QualifiedName, Some(r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"), 1, 317
+}
+
+text! {
+    /// Value of a label.
+    LabelValue, Some(r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"), 0, 63
+}
+
+text! {
+    /// Value of an annotation.
+    AnnotationValue, None, 0, 1024
+}
+
+/// Form of a [`Quantity`](crate::Quantity) that is a text.
+pub(crate) const QUANTITY: &str = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$";
+
 /// What to write where a text does not match a pattern.
-const FORMS: [(Option<&str>, &str); 20] = [
+const FORMS: [(Option<&str>, &str); 29] = [
     (Name::PATTERN, "1 to 63 letters, digits and `-`, a letter first"),
     (Path::PATTERN, "a path with a dot before each field, such as `.location.lat` or `.wheels[0]`"),
     (Duration::PATTERN, "a number and a unit (ms, s, m, h, d), such as `500ms` or `1m30s`"),
@@ -208,6 +256,15 @@ const FORMS: [(Option<&str>, &str); 20] = [
     (MediaType::PATTERN, "a media type such as `application/json`"),
     (ResourceName::PATTERN, "lower-case letters, digits, `-` and `.`"),
     (SecretKey::PATTERN, "letters, digits, `_`, `-` and `.`"),
+    (Host::PATTERN, "a host name or address, without a port"),
+    (HostPort::PATTERN, "a host and a port, such as `kafka.example.com:9093`"),
+    (HostName::PATTERN, "a name in lower case, such as `race.example.com` or `*.example.com`"),
+    (AddressRange::PATTERN, "a range of addresses, such as `10.0.0.0/8`"),
+    (Some(QUANTITY), "an amount such as `500m`, `2` or `10Gi`"),
+    (CronSchedule::PATTERN, "five fields as cron writes them, such as `0 3 * * *`"),
+    (ImageName::PATTERN, "an image with its tag or digest, such as `postgres:15`"),
+    (QualifiedName::PATTERN, "a key such as `team` or `example.com/team`"),
+    (LabelValue::PATTERN, "letters, digits, `-`, `_` and `.`, a letter or digit first and last"),
 ];
 
 /// What to write where a text does not match `pattern`.

@@ -44,9 +44,17 @@ fn walk(schema: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
                 schema.get("properties").is_some(),
                 schema["x-kubernetes-preserve-unknown-fields"] == true,
                 schema["maxProperties"] == 0,
+                schema["additionalProperties"].is_object(),
             ];
             if kinds.iter().filter(|kind| **kind).count() != 1 {
-                wrong.push(format!("{path} must have fields, be open or be empty"));
+                wrong.push(format!("{path} must have fields, be a map, be open or be empty"));
+            }
+            if let Some(values @ serde_json::Value::Object(_)) = schema.get("additionalProperties")
+            {
+                if schema["maxProperties"].is_null() {
+                    wrong.push(format!("{path} has no greatest length"));
+                }
+                walk(values, &format!("{path}[]"), wrong);
             }
             for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
                 walk(schema, &format!("{path}.{name}"), wrong);
@@ -69,6 +77,11 @@ fn walk(schema: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
             }
         }
         Some("boolean") => {}
+        None if schema["x-kubernetes-int-or-string"] == true => {
+            if schema["maxLength"].is_null() || schema["maximum"].is_null() {
+                wrong.push(format!("{path} has no greatest length and number"));
+            }
+        }
         other => wrong.push(format!("{path} has the type {other:?}")),
     }
 }

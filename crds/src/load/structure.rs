@@ -103,6 +103,12 @@ fn object(
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
         return;
     }
+    if schema["additionalProperties"].is_object() {
+        for (name, value) in fields {
+            walk(&schema["additionalProperties"], value, &format!("{path}.{name}"), problems);
+        }
+        return;
+    }
     // What is chosen by being there has no fields of its own; how many there are was checked.
     let Some(properties) = schema["properties"].as_object() else { return };
     let known = properties.keys().map(String::as_str).collect::<Vec<_>>();
@@ -183,6 +189,7 @@ fn has_type(schema: &Value, value: &Value) -> bool {
         Some("boolean") => value.is_boolean(),
         Some("integer") => value.is_i64() || value.is_u64(),
         Some("number") => value.is_number(),
+        _ if is_amount(schema) => value.is_string() || value.is_i64() || value.is_u64(),
         _ => true,
     }
 }
@@ -194,8 +201,13 @@ fn expected(schema: &Value) -> &'static str {
         Some("string") => "a text",
         Some("boolean") => "true or false",
         Some("integer") => "a whole number",
+        _ if is_amount(schema) => "a text or a whole number",
         _ => "a number",
     }
+}
+
+fn is_amount(schema: &Value) -> bool {
+    schema["x-kubernetes-int-or-string"] == true
 }
 
 /// A value as a message shows it, shortened.

@@ -62,15 +62,20 @@ pub(super) fn exposure(
 }
 
 fn tls(spec: &api::TlsSpec, checks: &mut Checks) -> Option<TlsSource> {
-    match (&spec.secret, &spec.files, &spec.self_signed) {
-        (Some(secret), None, None) => Some(TlsSource::Secret(secret.name.to_string())),
-        (None, Some(files), None) => Some(TlsSource::Files {
+    match (&spec.secret, &spec.files, &spec.self_signed, &spec.cert_manager) {
+        (Some(secret), None, None, None) => Some(TlsSource::Secret(secret.name.to_string())),
+        (None, Some(files), None, None) => Some(TlsSource::Files {
             certificate: PathBuf::from(files.certificate.as_str()),
             key: PathBuf::from(files.key.as_str()),
         }),
-        (None, None, Some(_)) => Some(TlsSource::SelfSigned),
+        (None, None, Some(_), None) => Some(TlsSource::SelfSigned),
+        // It is of the edge, which ends TLS before anything that reads the plan.
+        (None, None, None, Some(_)) => None,
         _ => {
-            checks.error("spec.exposure.tls", "write exactly one of secret, files and selfSigned");
+            checks.error(
+                "spec.exposure.tls",
+                "write exactly one of secret, files, selfSigned and certManager",
+            );
             None
         }
     }
