@@ -1,6 +1,7 @@
 //! Measures tasks in a Kafka cluster: how long a commit takes, and how long a task's state takes to
 //! be restored. Prints the figures as one line of JSON per case. The brokers' addresses are the
-//! first argument, or `MILLRACE_KAFKA`; the number of keys is the second one, 1,000,000 by default.
+//! first argument, or `MILLRACE_KAFKA`; the number of keys is the second one, 1,000,000 by default, and
+//! that of the tasks that share them, which are restored side by side, the third one, 4 by default.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
@@ -33,6 +34,7 @@ use process::peak_resident_kib;
 use process::process_cpu;
 use serde_json::Value;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,8 +48,9 @@ const VALUE_BYTES: usize = 100;
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let servers = arguments.next().or_else(|| std::env::var("MILLRACE_KAFKA").ok());
-    let servers = servers.ok_or("name the brokers: kafka_restore HOST:PORT [KEYS]")?;
+    let servers = servers.ok_or("name the brokers: kafka_restore HOST:PORT [KEYS [TASKS]]")?;
     let keys: usize = arguments.next().map_or(Ok(1_000_000), |keys| keys.parse())?;
+    let tasks: i32 = arguments.next().map_or(Ok(4), |tasks| tasks.parse())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let settings = json!({
         "bootstrapServers": servers.split(',').collect::<Vec<_>>(),
@@ -55,13 +58,17 @@ async fn main() -> Result<(), Failure> {
     });
     let settings: KafkaSettings = serde_json::from_value(settings)?;
     let log = KafkaLog::connect(settings.clone(), "bench", "first").await?;
-    let stream =
-        StreamConfig { name: "stream".parse()?, partitions: 1, retention: Retention::default() };
+    let stream = StreamConfig {
+        name: "stream".parse()?,
+        partitions: tasks,
+        retention: Retention::default(),
+    };
     log.ensure_streams(&[stream]).await?;
     let busy = TaskName { stage: "tasks".to_owned(), partition: 0 };
-    let state = TaskName { stage: "state".to_owned(), partition: 0 };
-    let config = |task: &TaskName| StageConfig { name: task.stage.clone(), partitions: 1 };
-    log.ensure_tasks(&[config(&busy), config(&state)]).await?;
+    let state = |partition| TaskName { stage: "state".to_owned(), partition };
+    let state: Vec<_> = (0..tasks).map(state).collect();
+    let config = |name: &str, partitions| StageConfig { name: name.to_owned(), partitions };
+    log.ensure_tasks(&[config("tasks", 1), config("state", tasks)]).await?;
     for records in [1, 1000] {
         print(&commits(&log, &busy, records).await?);
     }
@@ -72,7 +79,8 @@ async fn main() -> Result<(), Failure> {
     for _ in 0..3 {
         print(&restore(&other, &state, keys).await?);
     }
-    other.remove(&["stream".parse()?], &[busy, state]).await?;
+    let all = state.into_iter().chain([busy]).collect::<Vec<_>>();
+    other.remove(&["stream".parse()?], &all).await?;
     other.close().await;
     Ok(())
 }
@@ -139,13 +147,16 @@ async fn commits(log: &Arc<KafkaLog>, task: &TaskName, records: usize) -> Result
     }))
 }
 
-async fn fill(log: &Arc<KafkaLog>, task: &TaskName, keys: usize) -> Result<Value, Failure> {
-    let (claim, _) = log.claim_task(task).await?;
+async fn fill(log: &Arc<KafkaLog>, tasks: &[TaskName], keys: usize) -> Result<Value, Failure> {
+    let mut claims = Vec::new();
+    for task in tasks {
+        claims.push(log.claim_task(task).await?.0);
+    }
     let cpu = process_cpu()?;
     let began = Instant::now();
-    for first in (0..keys).step_by(KEYS_PER_COMMIT) {
+    for (first, claim) in (0..keys).step_by(KEYS_PER_COMMIT).zip(claims.iter().cycle()) {
         let state = (first..keys.min(first + KEYS_PER_COMMIT)).map(entry).collect();
-        log.commit_task(&claim, TaskCommit { state, ..TaskCommit::default() }).await?;
+        log.commit_task(claim, TaskCommit { state, ..TaskCommit::default() }).await?;
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(json!({
@@ -157,17 +168,27 @@ async fn fill(log: &Arc<KafkaLog>, task: &TaskName, keys: usize) -> Result<Value
     }))
 }
 
-async fn restore(log: &Arc<KafkaLog>, task: &TaskName, keys: usize) -> Result<Value, Failure> {
+async fn restore(log: &Arc<KafkaLog>, tasks: &[TaskName], keys: usize) -> Result<Value, Failure> {
     let cpu = process_cpu()?;
     let began = Instant::now();
-    let (_, snapshot) = log.claim_task(task).await?;
+    let mut claims = JoinSet::new();
+    for task in tasks.iter().cloned() {
+        let log = Arc::clone(log);
+        claims.spawn(async move { log.claim_task(&task).await });
+    }
+    let mut restored = Vec::new();
+    for claim in claims.join_all().await {
+        restored.push(claim?.1);
+    }
     let seconds = began.elapsed().as_secs_f64();
-    if snapshot.state.len() != keys {
-        return Err(format!("{} keys came back", snapshot.state.len()).into());
+    let found: usize = restored.iter().map(|snapshot| snapshot.state.len()).sum();
+    if found != keys {
+        return Err(format!("{found} keys came back").into());
     }
     Ok(json!({
         "case": "restore",
         "keys": keys,
+        "tasks": tasks.len(),
         "seconds": seconds,
         "keys_per_second": keys as f64 / seconds,
         "cpu_seconds": process_cpu()? - cpu,

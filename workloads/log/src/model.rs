@@ -184,4 +184,25 @@ pub struct LogStatistics {
     pub syncs: u64,
     /// Seconds spent in those groups, fsync included.
     pub sync_seconds: f64,
+    /// Records that were read to restore the state of tasks, since the start; 0 where state is not
+    /// kept as records.
+    pub restored_records: u64,
+    /// The state of tasks that other processes run and this one keeps ready.
+    pub standbys: Vec<StandbyStatistics>,
+}
+
+/// The state of a task that another process runs, as far as it is kept ready here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandbyStatistics {
+    /// The task.
+    pub task: TaskName,
+    /// Entries of state.
+    pub entries: u64,
+    /// Bytes of memory that they take, about.
+    pub bytes: u64,
+    /// Offsets of the changelog that were missing when it was last read; none until it was read to
+    /// its end for the first time.
+    pub lag: Option<u64>,
+    /// Whether there is room for it.
+    pub is_kept: bool,
 }

@@ -311,6 +311,7 @@ impl Log for EmbeddedLog {
             syncs: counters.syncs.load(Relaxed),
             sync_seconds: std::time::Duration::from_micros(counters.sync_micros.load(Relaxed))
                 .as_secs_f64(),
+            ..LogStatistics::default()
         }
     }
 

@@ -126,6 +126,9 @@ impl TopicKind {
                 ("segment.bytes", (64 << 20).to_string()),
                 ("segment.ms", (3600 * 1000).to_string()),
                 ("min.cleanable.dirty.ratio", "0.3".to_owned()),
+                // Whoever has read a key must still come to its removal: that takes as long as a
+                // restore does, and a standby is not used that has not come to the end for an hour.
+                ("delete.retention.ms", (24 * 3600 * 1000).to_string()),
             ]),
         }
         properties

@@ -211,6 +211,7 @@ impl Appender {
             syncs: self.calls.load(Ordering::Relaxed),
             sync_seconds: Duration::from_micros(self.microseconds.load(Ordering::Relaxed))
                 .as_secs_f64(),
+            ..LogStatistics::default()
         }
     }
 

@@ -19,6 +19,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::quiet;
 use super::settings::KafkaSasl;
 use super::settings::KafkaSettings;
 use super::settings::KafkaTls;
@@ -326,7 +327,9 @@ impl ClientContext for Connection {
             // Connections that fail are said at this level at every attempt; what it means for
             // the log is told by whoever needs the connection.
             RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-                tracing::info!(message = "The Kafka client tells.", facility, text);
+                if let Some(left_out) = quiet::left_out(facility, text) {
+                    tracing::info!(message = "The Kafka client tells.", facility, text, left_out);
+                }
             }
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
                 tracing::debug!(message = "The Kafka client tells.", facility, text);
@@ -339,7 +342,10 @@ impl ClientContext for Connection {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
-        tracing::info!(message = "The Kafka client has an error.", %error, reason);
+        let code = error.rdkafka_error_code().map_or_else(String::new, |code| format!("{code:?}"));
+        if let Some(left_out) = quiet::left_out(&code, reason) {
+            tracing::info!(message = "The Kafka client has an error.", %error, reason, left_out);
+        }
         // That brokers are down says less than why.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             *self.last_error.lock() = Some(reason.to_owned());

@@ -23,6 +23,7 @@ use super::lanes::Lanes;
 use super::names::Names;
 use super::offsets::Offsets;
 use super::settings::KafkaSettings;
+use super::tasks::StandbyOptions;
 use super::tasks::Tasks;
 use super::topics::Topics;
 use crate::Append;
@@ -89,6 +90,19 @@ impl KafkaLog {
         pipeline: &str,
         process: &str,
     ) -> Result<Arc<Self>, ConnectKafkaError> {
+        Self::connect_with_standbys(settings, pipeline, process, StandbyOptions::default()).await
+    }
+
+    /// The same, for a process that keeps the state of tasks ready that others run.
+    ///
+    /// # Errors
+    /// As [`KafkaLog::connect`].
+    pub async fn connect_with_standbys(
+        settings: KafkaSettings,
+        pipeline: &str,
+        process: &str,
+        standbys: StandbyOptions,
+    ) -> Result<Arc<Self>, ConnectKafkaError> {
         let prefix = settings.prefix.clone().unwrap_or_else(|| format!("{pipeline}."));
         let names = Names::new(prefix);
         let health = Arc::new(Health::default());
@@ -101,7 +115,7 @@ impl KafkaLog {
         let lanes = Arc::new(lanes);
         let offsets = Arc::new(Offsets::new(&settings, &names));
         let shared = Arc::new(settings.clone());
-        let tasks = Tasks::new(shared, names.clone(), Arc::clone(&topics), process);
+        let tasks = Tasks::new(shared, names.clone(), Arc::clone(&topics), process, standbys);
         let servers = settings.bootstrap_servers.join(", ");
         let keeper = Arc::new(Keeper {
             settings,

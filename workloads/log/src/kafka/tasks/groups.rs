@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 use super::super::client::Connection;
 use super::super::client::delegate_client;
+use super::super::quiet;
 use super::committer::Waker;
 use super::epochs::Epochs;
 use super::member::Member;
@@ -194,7 +195,9 @@ fn take_part(
                 }
             }
             Some(Err(error)) => {
-                tracing::info!(message = "The member of a group has an error.", group = context.group, %error);
+                if let Some(left_out) = quiet::left_out(&context.group, &error.to_string()) {
+                    tracing::info!(message = "The member of a group has an error.", group = context.group, %error, left_out);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@
 //! - A claim ([`claims`]) reads what the task committed last: its state and positions in a
 //!   partition of the stage's [`changelog`], read by [`readers`] in the form of [`keys`]. A stage
 //!   without a changelog has positions alone, as offsets of its group.
+//! - [`standbys`] keep the state of tasks that others run, if that is wanted.
 //! - The [`committer`]'s thread gathers commits into a [`transaction`] of the [`producer`].
 
 mod changelog;
@@ -18,15 +19,19 @@ mod groups;
 mod keys;
 mod member;
 mod membership;
+mod partition_ends;
 mod producer;
 mod readers;
 mod removal;
 mod request;
 mod restored;
+mod restoring;
+mod standbys;
 mod transaction;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -60,6 +65,8 @@ use self::request::Owner;
 use self::request::Request;
 use self::request::parse_metadata;
 use self::restored::Restored;
+pub use self::standbys::StandbyOptions;
+use self::standbys::Standbys;
 use super::client;
 use super::client::Connection;
 use super::client::Role;
@@ -102,7 +109,11 @@ pub(super) struct Tasks {
     claims: Arc<Claims>,
     readers: Arc<Readers>,
     followed: Arc<Followed>,
+    standbys: Arc<Standbys>,
     restoring: Arc<Semaphore>,
+    /// Records that were read to restore tasks.
+    restored: Arc<AtomicU64>,
+    process: String,
     committer: CommitterHandle,
     /// The committer's thread starts with the first commit: many processes have none.
     not_started: Mutex<Option<(Surroundings, mpsc::Receiver<Message>)>>,
@@ -118,11 +129,15 @@ impl Tasks {
         names: Names,
         topics: Arc<Topics>,
         process: &str,
+        standbys: StandbyOptions,
     ) -> Arc<Self> {
         let epochs = Arc::new(Epochs::default());
         let groups = Arc::new(Groups::new(Connection::new(&settings), Arc::clone(&epochs)));
         let claims = Arc::new(Claims::default());
         let readers = Arc::new(Readers::new(Arc::clone(&settings), &names));
+        let restoring = Arc::new(Semaphore::new(MAX_READERS));
+        let shared = (Arc::clone(&readers), Arc::clone(&restoring));
+        let standbys = Standbys::new(standbys, process, shared.0, shared.1);
         let counts = Arc::new(Counts::default());
         let closing = Arc::new(AtomicBool::new(false));
         let (committer, receiver) = CommitterHandle::new();
@@ -146,7 +161,10 @@ impl Tasks {
             claims,
             readers,
             followed: Arc::default(),
-            restoring: Arc::new(Semaphore::new(MAX_READERS)),
+            standbys,
+            restoring,
+            restored: Arc::default(),
+            process: process.to_owned(),
             committer,
             not_started: Mutex::new(Some((surroundings, receiver))),
             counts,
@@ -191,7 +209,22 @@ impl Tasks {
         let mut config = client::config(&self.settings, Role::Member { group: &name })
             .map_err(|error| unavailable(with_causes(&error)))?;
         config.set("max.poll.interval.ms", MAX_SILENCE_MILLISECONDS);
-        self.groups.join(group, config, topics, self.committer.waker()).await
+        // Others see by it whose member it is, and members of one name take the same place again.
+        config.set("client.id", &self.process);
+        let preparation = if self.standbys.are_wanted() {
+            let changelog = self.changelogs.find(group).await;
+            match changelog.map_err(|error| unavailable(with_causes(&error)))? {
+                Some(changelog) => Some(self.standbys.prepare(group, name, changelog).await),
+                None => None,
+            }
+        } else {
+            None
+        };
+        let joined = self.groups.join(group, config, topics, self.committer.waker()).await?;
+        if let (Some(preparation), Some(member)) = (preparation, self.groups.member(group)) {
+            preparation.joined(member);
+        }
+        Ok(joined)
     }
 
     /// Takes a task over.
@@ -250,26 +283,6 @@ impl Tasks {
             )
             .into(),
         ))
-    }
-
-    async fn restore(&self, task: &TaskName, changelog: &Changelog) -> Result<Restored, ReadError> {
-        let (topic, partition) = (Arc::clone(&changelog.topic), task.partition);
-        let began = std::time::Instant::now();
-        let restored = self
-            .wait(move |readers| {
-                let mut restored = Restored::default();
-                restored.end =
-                    readers.read(&topic, partition, 0, |key, value| restored.apply(key, value))?;
-                Ok(restored)
-            })
-            .await?;
-        tracing::info!(
-            message = "Restored a task.",
-            %task,
-            bytes = restored.bytes(),
-            seconds = began.elapsed().as_secs_f64()
-        );
-        Ok(restored)
     }
 
     /// Positions that are kept as offsets of the group.
@@ -436,6 +449,8 @@ impl Tasks {
         statistics.syncs += transactions.load(Ordering::Relaxed);
         statistics.records += outputs.load(Ordering::Relaxed);
         statistics.sync_seconds += Duration::from_micros(microseconds).as_secs_f64();
+        statistics.restored_records += self.restored.load(Ordering::Relaxed);
+        statistics.standbys = self.standbys.statistics();
     }
 
     /// Finishes the commits that were begun and leaves the groups; later calls fail.
@@ -448,6 +463,7 @@ impl Tasks {
             );
         }
         self.closing.store(true, Ordering::Release);
+        self.standbys.close();
         self.groups.close().await;
         let readers = Arc::clone(&self.readers);
         drop(tokio::task::spawn_blocking(move || readers.close()).await);

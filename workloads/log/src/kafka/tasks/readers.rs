@@ -2,8 +2,8 @@
 //! waiting is allowed.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,7 +17,6 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::Consumer;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
-use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::client;
 use super::super::client::ConfigureKafkaError;
@@ -26,20 +25,24 @@ use super::super::client::Role;
 use super::super::names::Names;
 use super::super::settings::KafkaSasl;
 use super::super::settings::KafkaSettings;
+use super::partition_ends::ends;
+use super::partition_ends::first;
+use super::partition_ends::unreachable;
+use super::partition_ends::wait_until_decided;
 use super::restored::NotUnderstood;
+use super::standbys::members::Listed;
+use super::standbys::members::list;
 
 /// How long a question may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a changelog may bring nothing while it is read.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long transactions of others may stay open; the brokers give them up after 10 to 20 s.
-const OPEN: Duration = Duration::from_mins(1);
-/// How often an open transaction is looked at.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const OPEN: Duration = Duration::from_mins(1);
 /// Consumers that are kept for the next changelog.
 const MAX_IDLE: usize = 2;
 
-type Reader = BaseConsumer<Connection>;
+pub(super) type Reader = BaseConsumer<Connection>;
 
 /// A changelog that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,9 @@ pub(super) enum ReadChangelogError {
         OPEN.as_secs()
     )]
     Open { topic: String, partition: Partition },
+    /// It does not go on where it was read to.
+    #[error("topic `{topic}` partition {partition} begins anew: was it removed and made again?")]
+    Rewound { topic: String, partition: Partition },
     /// What is there is not understood.
     #[error(
         "topic `{topic}` partition {partition} has a record at offset {offset} that cannot be read"
@@ -204,6 +210,22 @@ impl Readers {
         ends(&*self.uncommitted()?, partitions)
     }
 
+    /// Up to where it is decided what of partitions is committed.
+    pub(super) fn decided_ends(
+        &self,
+        partitions: &[(&str, Partition)],
+    ) -> Result<Vec<Offset>, ReadChangelogError> {
+        let reader = self.reader()?;
+        let found = ends(&reader, partitions)?;
+        self.give_back(reader);
+        Ok(found)
+    }
+
+    /// The members of a group as the brokers know them; none while it is shared out anew.
+    pub(super) fn members(&self, group: &str) -> Result<Option<Vec<Listed>>, ReadChangelogError> {
+        list(&*self.uncommitted()?, group)
+    }
+
     /// Reads a partition from an offset to where it ends now, with all that transactions have
     /// under way there; returns up to where it was read.
     pub(super) fn read(
@@ -219,37 +241,26 @@ impl Readers {
         }
         let reader = self.reader()?;
         wait_until_decided(&reader, topic, partition, end)?;
-        assign(&reader, topic, partition, from)?;
-        let mut reached = end;
-        let mut heard = Instant::now();
-        loop {
-            match reader.poll(Duration::from_millis(500)) {
-                Some(Ok(message)) => {
-                    let offset = message.offset();
-                    apply(message.key().unwrap_or_default(), message.payload()).map_err(
-                        |source| ReadChangelogError::Record {
-                            topic: topic.to_owned(),
-                            partition,
-                            offset,
-                            source,
-                        },
-                    )?;
-                    reached = reached.max(offset + 1);
-                    heard = Instant::now();
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) if heard.elapsed() > SILENCE => {
-                    return Err(unreachable(topic, partition, error));
-                }
-                None if heard.elapsed() > SILENCE => {
-                    return Err(ReadChangelogError::Silence { topic: topic.to_owned(), partition });
-                }
-                // The client goes on by itself when the broker is back.
-                Some(Err(_)) | None => {}
-            }
-        }
+        let apply = |key: &[u8], value: Option<&[u8]>| apply(key, value).map(ControlFlow::Continue);
+        let reached = drain(&reader, topic, partition, from, apply)?;
         self.give_back(reader);
-        Ok(reached)
+        Ok(reached.offset.max(end))
+    }
+
+    /// Reads what is decided of a partition from an offset on, which ended there when it was
+    /// asked; less if it is broken off. Returns up to where it was read.
+    pub(super) fn read_decided(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+        end: Offset,
+        apply: impl FnMut(&[u8], Option<&[u8]>) -> Result<ControlFlow<()>, NotUnderstood>,
+    ) -> Result<Offset, ReadChangelogError> {
+        let reader = self.reader()?;
+        let reached = drain(&reader, topic, partition, from, apply)?;
+        self.give_back(reader);
+        Ok(if reached.is_end { reached.offset.max(end) } else { reached.offset })
     }
 
     /// Whether a record whose transaction has ended or ends now was committed.
@@ -278,97 +289,59 @@ impl Readers {
     }
 }
 
-fn first(offsets: Vec<Offset>) -> Offset {
-    offsets.into_iter().next().unwrap_or_default()
+/// Up to where a partition was read.
+struct Reached {
+    /// The offset behind the last record.
+    offset: Offset,
+    /// Whether nothing more was there.
+    is_end: bool,
 }
 
-fn unreachable(topic: &str, partition: Partition, source: KafkaError) -> ReadChangelogError {
-    ReadChangelogError::Unreachable { topic: topic.to_owned(), partition, source }
-}
-
-/// Where partitions end, in the eyes of this reader. While their leaders change it asks again.
-fn ends(
-    reader: &Reader,
-    partitions: &[(&str, Partition)],
-) -> Result<Vec<Offset>, ReadChangelogError> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let (topic, partition, source) = match ask_ends(reader, partitions) {
-            Ok(ends) => return Ok(ends),
-            Err(failed) => failed,
-        };
-        let passes = source.rdkafka_error_code().is_some_and(passes);
-        if !passes || Instant::now() > deadline {
-            return Err(unreachable(topic, partition, source));
-        }
-        thread::sleep(PAUSE);
-        // It is told who leads now; if not, the next question fails.
-        drop(reader.fetch_metadata(Some(topic), PATIENCE));
-    }
-}
-
-/// Whether an error passes by itself, as partitions get new leaders.
-const fn passes(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::FencedLeaderEpoch
-            | RDKafkaErrorCode::UnknownLeaderEpoch
-            | RDKafkaErrorCode::OffsetNotAvailable
-            | RDKafkaErrorCode::ReplicaNotAvailable
-            | RDKafkaErrorCode::KafkaStorageError
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::NetworkException
-            // A leader that has left the cluster: librdkafka knows no other one, and does not ask
-            // for it by itself.
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::DestroyBroker
-    )
-}
-
-fn ask_ends<'a>(
-    reader: &Reader,
-    partitions: &[(&'a str, Partition)],
-) -> Result<Vec<Offset>, (&'a str, Partition, KafkaError)> {
-    let Some((topic, partition)) = partitions.first() else { return Ok(Vec::new()) };
-    let failed = |error| (*topic, *partition, error);
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        list.add_partition_offset(topic, *partition, rdkafka::Offset::End).map_err(failed)?;
-    }
-    // It is also how librdkafka tells ends, of all partitions at once.
-    let found = reader.offsets_for_times(list, PATIENCE).map_err(failed)?;
-    partitions
-        .iter()
-        .map(|(topic, partition)| {
-            let failed = |error| (*topic, *partition, error);
-            let element = found.find_partition(topic, *partition);
-            let element = element.ok_or_else(|| failed(KafkaError::Canceled))?;
-            element.error().map_err(failed)?;
-            match element.offset() {
-                rdkafka::Offset::Offset(offset) => Ok(offset),
-                _ => Err(failed(KafkaError::NoMessageReceived)),
-            }
-        })
-        .collect()
-}
-
-/// Waits until all transactions below an offset have ended.
-fn wait_until_decided(
+/// Reads a partition from an offset on, until it ends or it is broken off.
+fn drain(
     reader: &Reader,
     topic: &str,
     partition: Partition,
-    end: Offset,
-) -> Result<(), ReadChangelogError> {
-    let deadline = Instant::now() + OPEN;
-    while first(ends(reader, &[(topic, partition)])?) < end {
-        if Instant::now() > deadline {
-            return Err(ReadChangelogError::Open { topic: topic.to_owned(), partition });
+    from: Offset,
+    mut apply: impl FnMut(&[u8], Option<&[u8]>) -> Result<ControlFlow<()>, NotUnderstood>,
+) -> Result<Reached, ReadChangelogError> {
+    assign(reader, topic, partition, from)?;
+    let mut reached = from;
+    let mut heard = Instant::now();
+    loop {
+        match reader.poll(Duration::from_millis(500)) {
+            Some(Ok(message)) => {
+                let offset = message.offset();
+                if offset < reached {
+                    let topic = topic.to_owned();
+                    return Err(ReadChangelogError::Rewound { topic, partition });
+                }
+                let applied = apply(message.key().unwrap_or_default(), message.payload());
+                let applied = applied.map_err(|source| ReadChangelogError::Record {
+                    topic: topic.to_owned(),
+                    partition,
+                    offset,
+                    source,
+                })?;
+                reached = offset + 1;
+                if applied.is_break() {
+                    return Ok(Reached { offset: reached, is_end: false });
+                }
+                heard = Instant::now();
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                return Ok(Reached { offset: reached, is_end: true });
+            }
+            Some(Err(error)) if heard.elapsed() > SILENCE => {
+                return Err(unreachable(topic, partition, error));
+            }
+            None if heard.elapsed() > SILENCE => {
+                return Err(ReadChangelogError::Silence { topic: topic.to_owned(), partition });
+            }
+            // The client goes on by itself when the broker is back.
+            Some(Err(_)) | None => {}
         }
-        thread::sleep(PAUSE);
     }
-    Ok(())
 }
 
 fn assign(

@@ -20,6 +20,10 @@ use crate::TaskSnapshot;
 #[error("it was written by a later program: use a newer Millrace")]
 pub(super) struct NotUnderstood;
 
+/// Bytes of memory that an entry takes beside its key and value, about: their handles, its place
+/// in the map, and what the allocator rounds up.
+const ENTRY_BYTES: usize = 128;
+
 /// What a task's changelog says.
 #[derive(Debug, Default)]
 pub(super) struct Restored {
@@ -83,6 +87,16 @@ impl Restored {
     /// Bytes of keys and values.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Entries of state.
+    pub(super) fn entries(&self) -> usize {
+        self.state.len()
+    }
+
+    /// Bytes of memory that the state takes, about.
+    pub(super) fn footprint(&self) -> usize {
+        self.bytes + self.state.len() * ENTRY_BYTES
     }
 
     /// Positions of inputs, in order.
