@@ -20,6 +20,7 @@ mod rates;
 mod records;
 mod replay;
 mod server;
+mod standby_metrics;
 mod state;
 mod status;
 mod tables;

@@ -20,6 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::standby_metrics::StandbyMetrics;
 use crate::state::Shared;
 use crate::state::SharedState;
 use millrace_http::Problem;
@@ -63,11 +64,12 @@ pub(crate) struct QueryMetrics {
     log_syncs: Counter,
     log_sync_seconds: Counter<f64, AtomicU64>,
     log_disk_bytes: Gauge,
+    standbys: StandbyMetrics,
 }
 
 impl QueryMetrics {
     pub(crate) fn register(observer: &Observer) -> Self {
-        let m = Self::default();
+        let m = Self { standbys: StandbyMetrics::register(observer), ..Self::default() };
         observer.register(
             "http_requests",
             "Requests answered, by method, route and status",
@@ -167,6 +169,7 @@ impl QueryMetrics {
         self.log_syncs.inner().store(log.syncs, Ordering::Relaxed);
         self.log_sync_seconds.inner().store(log.sync_seconds.to_bits(), Ordering::Relaxed);
         self.log_disk_bytes.set(i64::try_from(log.disk_bytes).unwrap_or(i64::MAX));
+        self.standbys.refresh(&log);
     }
 }
 

@@ -10,6 +10,7 @@ use clap::Args;
 use clap::ValueEnum;
 use millrace_archive::Folders;
 use millrace_log::ReadLimit;
+use millrace_log::kafka::StandbyOptions;
 use millrace_plan::Plan;
 use millrace_simulate::send::BrokerAddress;
 use serde_json::json;
@@ -233,6 +234,7 @@ async fn serve_shared(
         connections: Connections::read(folder, has_tables(&plan))?,
         secrets: arguments.secrets,
         data: PathBuf::from("."),
+        standbys: StandbyOptions::default(),
     };
     let pipeline = plan.pipeline.clone();
     let process = WholeProcess::open(plan, options).await?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use millrace_log::kafka::StandbyOptions;
 use millrace_plan::Plan;
 use serde_json::Value;
 
@@ -60,6 +61,7 @@ impl SeparateArguments {
             connections,
             secrets: self.secrets,
             data,
+            standbys: StandbyOptions::default(),
         })
     }
 }

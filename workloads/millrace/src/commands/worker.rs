@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use millrace_api::nearest;
 use millrace_log::ReadLimit;
+use millrace_log::kafka::StandbyOptions;
 use millrace_plan::Plan;
 
 use crate::commands::separate::SeparateArguments;
@@ -18,6 +19,7 @@ use crate::exit::Outcome;
 use crate::output::OutputFormat;
 use crate::pipeline;
 use crate::process::computing_process::WorkerProcess;
+use crate::process::separate::SeparateOptions;
 use crate::process::signals;
 use crate::process::traces::Traces;
 use crate::process::traces::TracesOptions;
@@ -32,7 +34,8 @@ use crate::process::traces::TracesOptions;
 Examples:
   millrace worker race.yaml --connections /etc/millrace/connections
   millrace worker race.yaml --connections ./connections --http-listen 127.0.0.1:0
-  millrace worker race.yaml --connections ./connections --process-name worker-1 --stage motion --stage laps")]
+  millrace worker race.yaml --connections ./connections --process-name worker-1 --stage motion --stage laps
+  millrace worker race.yaml --connections ./connections --process-name worker-1 --standbys 1")]
 pub(crate) struct WorkerArguments {
     /// File with a TelemetryPipeline.
     file: PathBuf,
@@ -50,6 +53,21 @@ pub(crate) struct WorkerArguments {
     #[arg(long, value_name = "RECORDS", default_value_t = 1000,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch_records: u32,
+
+    /// Workers that may go at once so that every task which moves then finds its state in memory
+    /// where it comes to. 0 keeps nothing ready: state is restored as a whole when a task moves.
+    ///
+    /// It also has a worker that comes read the state of its tasks first, while the others go on
+    /// with them. Give it to all workers of the pipeline.
+    #[arg(long, value_name = "WORKERS", default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(0..=100))]
+    standbys: u16,
+
+    /// Most MiB of memory for the state that `--standbys` keeps ready. What does not fit is restored
+    /// as a whole.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "standbys",
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    standby_memory: u32,
 
     /// Folder that relative paths of archives start from.
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -76,8 +94,13 @@ pub(crate) async fn run(arguments: WorkerArguments, output: OutputFormat) -> Out
     let plan = pipeline::load(&arguments.file)?;
     let only = select(&plan, &arguments.stage)?;
     let pipeline = plan.pipeline.clone();
+    let standbys = StandbyOptions {
+        leaving: arguments.standbys.into(),
+        max_bytes: arguments.standby_memory as usize * (1 << 20),
+    };
     let WorkerArguments { http_listen, archives, separate, traces, batch_records, .. } = arguments;
     let options = separate.options(&plan, http_listen, true, archives)?;
+    let options = SeparateOptions { standbys, ..options };
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
     let process = WorkerProcess::open(plan, options).await?;
     let traces =

@@ -10,6 +10,7 @@ use millrace_archive::Folders;
 use millrace_core::with_causes;
 use millrace_log::LogView;
 use millrace_log::ViewNames;
+use millrace_log::kafka::StandbyOptions;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
 use millrace_plan::model::Access;
@@ -54,6 +55,8 @@ pub(crate) struct SeparateOptions {
     pub(crate) secrets: PathBuf,
     /// What relative paths of archives start from.
     pub(crate) data: PathBuf,
+    /// How much state of tasks that other processes run it keeps ready.
+    pub(crate) standbys: StandbyOptions,
 }
 
 /// Why a process ends before it has begun.
@@ -94,6 +97,7 @@ pub(super) struct Port {
     pub(super) folders: Folders,
     pub(super) grace: Duration,
     connections: Connections,
+    standbys: StandbyOptions,
     /// The port itself, last to stop.
     http: Parts,
     _temporary: Option<TempDir>,
@@ -113,7 +117,7 @@ impl Port {
         exposure: ExposurePlan,
         options: SeparateOptions,
     ) -> Result<Self, BeginError> {
-        let SeparateOptions { http, name, grace, connections, secrets, data } = options;
+        let SeparateOptions { http, name, grace, connections, secrets, data, standbys } = options;
         let observer: Arc<Observer> = Arc::default();
         // A certificate of our own is made anew at each start, since nothing is kept here.
         let temporary = match exposure.tls {
@@ -140,6 +144,7 @@ impl Port {
             folders: Folders { data, secrets: Some(secrets) },
             grace,
             connections,
+            standbys,
             http: parts,
             _temporary: temporary,
         })
@@ -185,8 +190,12 @@ impl Port {
     async fn reach(&self, shutdown: &CancellationToken) -> Result<Option<Shared>, BeginError> {
         loop {
             self.late.wait_for("it connects to Kafka and Postgres");
-            let connecting =
-                Shared::connect(self.connections.clone(), &self.plan.pipeline, &self.name);
+            let connecting = Shared::connect_with_standbys(
+                self.connections.clone(),
+                &self.plan.pipeline,
+                &self.name,
+                self.standbys,
+            );
             let connected = shutdown.run_until_cancelled(connecting).await;
             let error = match connected {
                 None => return Ok(None),

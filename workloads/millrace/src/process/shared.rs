@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millrace_log::Log;
 use millrace_log::kafka::ConnectKafkaError;
 use millrace_log::kafka::KafkaLog;
+use millrace_log::kafka::StandbyOptions;
 use millrace_tables::TableStore;
 use millrace_tables::postgres::ConnectStoreError;
 use millrace_tables::postgres::PostgresStore;
@@ -63,13 +64,23 @@ impl Shared {
         pipeline: &str,
         process: &str,
     ) -> Result<Self, ConnectError> {
+        Self::connect_with_standbys(connections, pipeline, process, StandbyOptions::default()).await
+    }
+
+    /// The same, for a process that keeps the state of tasks ready that others run.
+    pub(crate) async fn connect_with_standbys(
+        connections: Connections,
+        pipeline: &str,
+        process: &str,
+        standbys: StandbyOptions,
+    ) -> Result<Self, ConnectError> {
         let Connections { kafka, postgres, .. } = connections;
         // First what takes less to undo, should the other fail.
         let tables: Arc<dyn TableStore> = match postgres {
             Some(postgres) => Arc::new(PostgresStore::connect(&postgres, pipeline).await?),
             None => Arc::new(NoTables),
         };
-        let log = KafkaLog::connect(kafka, pipeline, process).await?;
+        let log = KafkaLog::connect_with_standbys(kafka, pipeline, process, standbys).await?;
         Ok(Self { log, tables })
     }
 
