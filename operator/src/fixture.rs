@@ -25,7 +25,6 @@ use crate::material::Leaf;
 use crate::material::Login;
 use crate::material::Material;
 use crate::material::Spares;
-use crate::material::Spares;
 use crate::names::Names;
 use crate::outward::Outward;
 use crate::pipeline::ContentHash;
@@ -53,8 +52,9 @@ pub(crate) fn pipeline() -> Pipeline {
     Pipeline {
         names: Names::new("factory", "race"),
         owner: owner(),
-        document: "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {name: race}\n"
-            .to_owned(),
+        document:
+            "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {name: race}\n"
+                .to_owned(),
         ways_in: WaysIn { http: vec![way_in("/cars", "POST")], mqtt: true },
         log: Log::Managed(ManagedKafka {
             nodes: 1,
@@ -117,7 +117,6 @@ pub(crate) fn pipeline() -> Pipeline {
                 server: leaf("postgres"),
             }),
             edge: Some(leaf("edge")),
-            notes: BTreeMap::new(),
             notes: BTreeMap::new(),
         },
         kinds: Kinds::default(),
@@ -231,9 +230,7 @@ pub(crate) fn broker_material(nodes: usize) -> BrokerMaterial {
         cluster_id: "MkU3OEVBNTcwNTJENDM2Qg".to_owned(),
         directory_ids: ids[..nodes].iter().map(|id| (*id).to_owned()).collect(),
         formed: false,
-        formed: false,
         client: login("millrace-a"),
-        spare: login("millrace-b"),
         spare: login("millrace-b"),
         node: leaf("kafka"),
         admin: leaf("admin"),

@@ -50,9 +50,7 @@ impl Outward {
         for sink in &plan.sinks {
             outward.workers.extend(match &sink.target {
                 SinkTarget::Webhook(webhook) => port(&webhook.url),
-                SinkTarget::Mqtt(mqtt) => {
-                    mqtt.broker.as_ref().and_then(|broker| port(&broker.url))
-                }
+                SinkTarget::Mqtt(mqtt) => mqtt.broker.as_ref().and_then(|broker| port(&broker.url)),
                 SinkTarget::Archive(archive) => match &archive.endpoint {
                     Some(endpoint) => port(endpoint),
                     // A path is no address.

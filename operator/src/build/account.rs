@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::ObjectMeta;
 
-use crate::labels;
+use crate::build::config::shared_metadata;
 use crate::names::Names;
 use crate::pipeline::Pipeline;
 
@@ -25,12 +25,8 @@ pub(crate) fn build_account(pipeline: &Pipeline) -> ServiceAccount {
         .collect();
     ServiceAccount {
         metadata: ObjectMeta {
-            name: Some(name(names)),
-            namespace: Some(names.namespace().to_owned()),
-            labels: Some(labels::common(names)),
             annotations: (!annotations.is_empty()).then_some(annotations),
-            owner_references: Some(vec![pipeline.owner.clone()]),
-            ..ObjectMeta::default()
+            ..shared_metadata(pipeline, name(names))
         },
         automount_service_account_token: Some(false),
         ..ServiceAccount::default()

@@ -28,6 +28,7 @@ use millrace_api::TolerationSpec;
 
 use crate::build::account;
 use crate::labels;
+use crate::material;
 use crate::names::Part;
 use crate::pipeline::Pipeline;
 
@@ -96,6 +97,7 @@ pub(crate) fn template(pipeline: &Pipeline, pod: Pod) -> PodTemplateSpec {
     labels.extend(labels::recommended(&pipeline.names, part));
     let mut annotations = texts(&placement.annotations);
     annotations.insert(READS.to_owned(), pod.reads.hash());
+    annotations.extend(material::marks(part, &pipeline.material));
     volumes.push(empty_volume(TEMPORARY, pod.temporary));
     let node_selector = texts(&placement.node_selector);
     let pull_secrets = &pipeline.images.pull_secrets;
@@ -176,11 +178,7 @@ pub(crate) fn read_mount(volume: &str, path: &str) -> VolumeMount {
 
 /// A volume that a container writes.
 pub(crate) fn write_mount(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount {
-        name: volume.to_owned(),
-        mount_path: path.to_owned(),
-        ..VolumeMount::default()
-    }
+    VolumeMount { name: volume.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
 }
 
 /// A container that can do nothing but what its program does, with `/tmp`.
