@@ -9,6 +9,7 @@ use crate::http::ResponseHeaderSpec;
 use crate::secret::SecretSpec;
 use crate::secret::SecretValueSpec;
 use crate::text::Duration;
+use crate::text::HeaderName;
 use crate::text::HttpUrl;
 use crate::text::StoreUrl;
 use crate::text::Title;
@@ -76,6 +77,11 @@ pub struct WebhookSinkSpec {
     /// of `<webhook-id>.<webhook-timestamp>.<body>`, as Standard Webhooks has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<SecretValueSpec>,
+    /// Further headers whose values are secrets, such as `Authorization`; at most 8. They are read
+    /// again for each request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub secret_headers: Vec<SecretHeaderSpec>,
     /// How long one attempt may take. Default `10s`.
     #[serde(default = "default_attempt")]
     pub timeout: Duration,
@@ -89,6 +95,16 @@ pub struct WebhookSinkSpec {
     #[serde(default = "default_at_once")]
     #[schemars(range(min = 1, max = 256))]
     pub concurrent: i32,
+}
+
+/// A header whose value is a secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretHeaderSpec {
+    /// Name of the header.
+    pub name: HeaderName,
+    /// Its whole value, such as `Bearer …`, on one line.
+    pub value: SecretValueSpec,
 }
 
 fn default_every() -> Duration {

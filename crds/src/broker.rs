@@ -1,10 +1,11 @@
 //! How an external MQTT broker is reached; shared by what comes in and what goes out.
 
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::secret::SecretKeySpec;
+use crate::secret::SecretSpec;
 use crate::text::BrokerUrl;
 use crate::text::FilePath;
 use crate::text::Name;
@@ -32,22 +33,37 @@ pub struct Broker {
     pub certificate_authority: Option<CertificateAuthority>,
 }
 
-/// User name and password in files, so that neither is ever an argument or an environment
-/// variable.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// User name and password of a broker: exactly one of `secret` and `folder`, so that neither is
+/// ever an argument or an environment variable. They are read again at each connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.secret) != has(self.folder)",
+    "write exactly one of secret (with username and password) and folder (with files of these names)"
+))]
 pub struct Credentials {
-    /// Folder with the files `username` and `password`, at most 1024 characters. The files are
-    /// read again at each connection.
-    pub folder: FilePath,
+    /// A Secret with `username` and `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretSpec>,
+    /// Folder with the files `username` and `password`, at most 1024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FilePath>,
 }
 
-/// Certificates to trust.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Certificates to trust, in PEM: exactly one of `secret` and `file`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.secret) != has(self.file)",
+    "write exactly one of secret (name and key of a Secret) and file (a path)"
+))]
 pub struct CertificateAuthority {
+    /// A key of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretKeySpec>,
     /// File of PEM certificates, at most 1024 characters.
-    pub file: FilePath,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FilePath>,
 }
 
 /// Quality of service of MQTT: 0 at most once, 1 at least once, 2 exactly once per connection.

@@ -55,6 +55,10 @@ pub struct EdgeSpec {
     "self.type == 'LoadBalancer' || (!has(self.loadBalancerClass) && self.sourceRanges.size() == 0)",
     "loadBalancerClass and sourceRanges are a load balancer's; write type: LoadBalancer"
 ))]
+#[x_kube(validation = (
+    "self.type != 'LoadBalancer' || oldSelf.type != 'LoadBalancer' || (has(self.loadBalancerClass) == has(oldSelf.loadBalancerClass) && (!has(self.loadBalancerClass) || self.loadBalancerClass == oldSelf.loadBalancerClass))",
+    "loadBalancerClass cannot change while the load balancer is there; write type: ClusterIP first"
+))]
 pub struct EdgeServiceSpec {
     /// `ClusterIP` (default), `NodePort` or `LoadBalancer`.
     #[serde(default, rename = "type")]
@@ -116,6 +120,10 @@ pub struct RequestRateSpec {
 #[x_kube(validation = (
     "has(self.header) != has(self.query)",
     "write exactly one of header and query"
+))]
+#[x_kube(validation = (
+    "!has(self.header) || !(self.header.contains('.') || self.header.contains('_'))",
+    "the edge takes no header with a point or underscore in its name; write one of letters, digits and hyphens"
 ))]
 pub struct BalanceSpec {
     /// A header of the request.

@@ -39,8 +39,16 @@ use crate::text::Title;
     "gateway is used with mode gateway alone; write mode: gateway"
 ))]
 #[x_kube(validation = (
-    "self.mode != 'none' || (!has(self.tls) && self.auth.size() == 0 && !has(self.edge.requests))",
-    "mode none has no edge that could check certificates, users and rates; take them out or write mode: edge"
+    "self.mode != 'none' || (!has(self.tls) && self.auth.size() == 0 && !has(self.edge.requests) && !has(self.edge.connections) && !has(self.edge.balance))",
+    "mode none has no edge that could check certificates, users and rates; take tls, auth and what edge limits out, or write mode: edge"
+))]
+#[x_kube(validation = (
+    "!has(self.tls) || !has(self.tls.certManager) || (has(self.hosts) && self.hosts.size() > 0)",
+    "certManager gets a certificate for names; write hosts, such as hosts: [race.example.com]"
+))]
+#[x_kube(validation = (
+    "!has(self.gateway) || !has(self.gateway.mqttSection) || (has(self.hosts) && self.hosts.size() > 0)",
+    "a route for MQTT goes by the name that a client asks for; write hosts, such as hosts: [race.example.com]"
 ))]
 pub struct ExposureSpec {
     /// How the pipeline is reached from outside a cluster: `edge` (default; the Service of its
@@ -50,6 +58,7 @@ pub struct ExposureSpec {
     /// Names under which it is reached on a cluster, at most 16. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub hosts: Vec<HostName>,
     /// The nginx of a cluster that all requests pass.
     #[serde(default)]

@@ -38,6 +38,16 @@ pub struct TelemetryPipelineStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = by_name())]
     pub endpoints: Vec<Endpoint>,
+    /// Secrets that the operator made and that people or programs beside the pipeline use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = by_name())]
+    pub secrets: Vec<GeneratedSecret>,
+    /// Name of the ConfigMap whose `ca.crt` says whom to trust where a certificate is of the
+    /// operator's own authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub trust: Option<String>,
     /// When the certificate that is served expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expiry: Option<Time>,
@@ -54,6 +64,18 @@ pub struct ComponentStatus {
     pub replicas: i32,
     /// Replicas that are ready.
     pub ready: i32,
+}
+
+/// A Secret that the operator made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeneratedSecret {
+    /// What it opens: `kafka`, `postgres-analyst`.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Name of the Secret, with `username` and `password`.
+    #[schemars(length(max = 253))]
+    pub secret: String,
 }
 
 /// Where the pipeline can be reached.

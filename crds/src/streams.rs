@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::text::Duration;
 use crate::text::Name;
 use crate::text::Path;
+use crate::text::ResourceName;
+use crate::text::SecretKey;
 
 /// A stream: an ordered log of events per key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -96,14 +98,33 @@ pub struct StreamSpec {
     pub deduplicate: DeduplicateSpec,
 }
 
-/// The JSON Schema of a stream's events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The JSON Schema of a stream's events, draft 2020-12, at most 65536 bytes: exactly one of
+/// `inline` and `configMap`. Formats are asserted; references to other documents are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.inline) != has(self.configMap)",
+    "write exactly one of inline (the schema itself) and configMap (name and key of a ConfigMap)"
+))]
 pub struct SchemaSpec {
-    /// The schema itself, draft 2020-12, at most 65536 bytes. Formats are asserted; references to
-    /// other documents are refused.
+    /// The schema itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
-    pub inline: serde_json::Map<String, serde_json::Value>,
+    pub inline: Option<serde_json::Map<String, serde_json::Value>>,
+    /// A key of a ConfigMap that has the schema, as JSON. It is read when the pipeline starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapKeySpec>,
+}
+
+/// A key of a ConfigMap of the pipeline's namespace. In one process: the file `<name>/<key>` in the
+/// folder given by `--config-maps`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeySpec {
+    /// Name of the ConfigMap.
+    pub name: ResourceName,
+    /// Key within the ConfigMap.
+    pub key: SecretKey,
 }
 
 /// When an event happened.

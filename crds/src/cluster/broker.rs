@@ -115,15 +115,20 @@ impl Default for StorageSpec {
     "!has(self.sasl) || has(self.tls)",
     "sasl without tls sends passwords in the clear; write tls: {} for the authorities of the system, or tls.certificateAuthority"
 ))]
+#[x_kube(validation = (
+    "has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",
+    "prefix cannot change, since the log is where it says; make a new pipeline"
+))]
 pub struct ExternalKafkaSpec {
     /// Addresses of brokers to begin with, 1 to 16, such as `kafka.example.com:9093`.
     #[schemars(length(min = 1, max = 16))]
     pub bootstrap_servers: Vec<HostPort>,
     /// What names of topics, groups and transactional ids begin with. Default: the namespace and
-    /// the pipeline's name, each with a point behind.
+    /// the pipeline's name, each with a point behind. It cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<KafkaTopic>,
-    /// On how many brokers a record is, 1 to 9. Default 3.
+    /// On how many brokers a record is, 1 to 9. Default 3. Changed, it holds for topics that are made
+    /// from then on.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 9))]
     pub replication_factor: i32,
@@ -172,10 +177,19 @@ pub enum KafkaSaslMechanism {
 }
 
 /// A Kafka that Strimzi runs in this namespace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.cluster == oldSelf.cluster",
+    "the log cannot move from one Kafka to another; make a new pipeline"
+))]
+#[x_kube(validation = (
+    "has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",
+    "prefix cannot change, since the log is where it says; make a new pipeline"
+))]
 pub struct StrimziSpec {
-    /// Name of the `Kafka`. Its `<name>-cluster-ca-cert` Secret says whom to trust.
+    /// Name of the `Kafka`. Its `<name>-cluster-ca-cert` Secret says whom to trust. It cannot
+    /// change.
     pub cluster: ResourceName,
     /// Name of the `KafkaUser`, whose Secret has its password (`scram-sha-512`) or certificate
     /// (`tls`). It needs all rights to names that begin with the prefix.
@@ -188,10 +202,11 @@ pub struct StrimziSpec {
     #[serde(default)]
     pub authentication: StrimziAuthentication,
     /// What names of topics, groups and transactional ids begin with. Default: the namespace and
-    /// the pipeline's name, each with a point behind.
+    /// the pipeline's name, each with a point behind. It cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<KafkaTopic>,
-    /// On how many brokers a record is, 1 to 9. Default 3.
+    /// On how many brokers a record is, 1 to 9. Default 3. Changed, it holds for topics that are made
+    /// from then on.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 9))]
     pub replication_factor: i32,

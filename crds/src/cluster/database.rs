@@ -89,8 +89,12 @@ pub struct BackupSpec {
 }
 
 /// A Postgres (14 or later) that runs already.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.database == oldSelf.database && has(self.schema) == has(oldSelf.schema) && (!has(self.schema) || self.schema == oldSelf.schema)",
+    "database and schema cannot change, since the tables are where they say; make a new pipeline"
+))]
 pub struct ExternalPostgresSpec {
     /// Its host.
     pub host: Host,
@@ -98,10 +102,10 @@ pub struct ExternalPostgresSpec {
     #[serde(default = "default_port")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
-    /// The database. It has to exist.
+    /// The database. It has to exist. It cannot change.
     pub database: Identifier,
     /// The schema of the pipeline's tables, made where it is missing. Default: the pipeline's name
-    /// with `_` for `-`.
+    /// with `_` for `-`. It cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Identifier>,
     /// A Secret with `username` and `password`, whose user may make the schema.
@@ -112,8 +116,12 @@ pub struct ExternalPostgresSpec {
 }
 
 /// TLS to the database.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.certificateAuthority) || self.mode == 'verifyFull' || self.mode == 'verifyCa'",
+    "certificateAuthority is looked at by verifyFull and verifyCa alone; write one of these modes, or leave it out"
+))]
 pub struct PostgresTlsSpec {
     /// What is checked. Default `verifyFull`.
     #[serde(default)]
@@ -139,13 +147,17 @@ pub enum PostgresTlsMode {
 }
 
 /// A Postgres that CloudNativePG runs in this namespace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "self.cluster == oldSelf.cluster && self.database == oldSelf.database",
+    "cluster and database cannot change, since the tables are where they say; make a new pipeline"
+))]
 pub struct CloudNativePgSpec {
     /// Name of the `Cluster`. Its `<name>-app` Secret says user and database, its `<name>-ca`
-    /// whom to trust.
+    /// whom to trust. It cannot change.
     pub cluster: ResourceName,
-    /// The database. Default: `app`, as CloudNativePG makes it.
+    /// The database. Default: `app`, as CloudNativePG makes it. It cannot change.
     #[serde(default = "default_database")]
     pub database: Identifier,
 }

@@ -40,6 +40,36 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::edge::EdgeSpec;
+use crate::edge::ExposureMode;
+use crate::pipeline::TelemetryPipelineSpec;
+
+impl TelemetryPipelineSpec {
+    /// The fields that have an effect on a cluster alone and are not as they are by default.
+    #[must_use]
+    pub fn cluster_sections(&self) -> Vec<&'static str> {
+        let exposure = &self.exposure;
+        let tls = exposure.tls.as_ref();
+        let fields = [
+            ("exposure.mode", exposure.mode != ExposureMode::default()),
+            ("exposure.hosts", !exposure.hosts.is_empty()),
+            ("exposure.edge", exposure.edge != EdgeSpec::default()),
+            ("exposure.ingress", exposure.ingress.is_some()),
+            ("exposure.gateway", exposure.gateway.is_some()),
+            ("exposure.tls.certManager", tls.is_some_and(|tls| tls.cert_manager.is_some())),
+            ("broker", self.broker != BrokerSpec::default()),
+            ("database", self.database != DatabaseSpec::default()),
+            ("resources", self.resources != ResourcesSpec::default()),
+            ("scaling", self.scaling != ScalingSpec::default()),
+            ("placement", self.placement != PlacementSpec::default()),
+            ("images", self.images != ImagesSpec::default()),
+            ("paused", self.paused),
+            ("deletionPolicy", self.deletion_policy != DeletionPolicy::default()),
+        ];
+        fields.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+    }
+}
+
 /// What becomes of volumes when the pipeline is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

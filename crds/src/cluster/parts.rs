@@ -57,8 +57,12 @@ pub struct QuantitiesSpec {
 }
 
 /// How many pods each part has: a fixed number, or bounds within which it is scaled.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.query) || !has(self.query.replicas) || self.query.replicas > 0 || !has(self.workers) || !has(self.workers.max) || self.workers.autoscaler != 'builtIn'",
+    "without query pods nobody measures the lag that workers follow; write query: {replicas: 1}, or workers: {replicas: …}"
+))]
 pub struct ScalingSpec {
     /// Ingest pods. Default: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +124,10 @@ pub struct AutoscalingSpec {
 #[x_kube(validation = (
     "has(self.max) || (!has(self.min) && !has(self.lag))",
     "min and lag are used with max alone; write max, or replicas without them"
+))]
+#[x_kube(validation = (
+    "has(self.max) || self.autoscaler == 'builtIn'",
+    "autoscaler is used with max alone; write max, or replicas without it"
 ))]
 #[x_kube(validation = (
     "!has(self.max) || !has(self.min) || self.min <= self.max",

@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering;
 use millrace_ingest::Acceptor;
 use millrace_ingest::mqtt::connect::MqttSubscriptions;
 use millrace_observe::Observer;
+use millrace_plan::model::CredentialsSource;
 use millrace_plan::model::IngestPlan;
 use millrace_plan::model::IngestSource;
 use millrace_plan::model::MqttBroker;
 use millrace_plan::model::MqttConnect;
+use millrace_plan::model::SecretSource;
 use support::MemoryLog;
 use support::broker::Broker;
 use support::broker::until;
@@ -41,7 +43,7 @@ impl Broker {
                 url: format!("{scheme}://{host}:{}", self.port),
                 client_id: "race-cars".into(),
                 credentials: None,
-                ca_file: None,
+                certificate_authority: None,
             },
             topics: vec!["carCoordinates/+".into()],
             shared_group: None,
@@ -65,7 +67,8 @@ impl Client {
         let observer = Observer::default();
         let acceptor = Acceptor::new(&plan, log.clone(), &observer);
         let cancel = CancellationToken::new();
-        let subscriptions = MqttSubscriptions::start(&plan, &acceptor, &observer, &cancel);
+        let secrets = Path::new("secrets");
+        let subscriptions = MqttSubscriptions::start(&plan, &acceptor, &observer, secrets, &cancel);
         Self { log, observer, cancel, subscriptions }
     }
 
@@ -231,8 +234,8 @@ async fn a_broker_by_tls_is_trusted_by_its_ca_file_and_told_user_and_password() 
     std::fs::write(file("username"), "ann\n").unwrap();
     std::fs::write(file("password"), "wrong\n").unwrap();
     let mut connect = broker.connect("mqtts", "localhost");
-    connect.broker.credentials = Some(files.path().to_str().unwrap().to_owned());
-    connect.broker.ca_file = Some(file("cert.pem"));
+    connect.broker.credentials = Some(CredentialsSource::Folder(files.path().to_owned()));
+    connect.broker.certificate_authority = Some(SecretSource::File(file("cert.pem").into()));
     let client = Client::start(connect.clone(), support::race_log());
     until(async || client.observer.not_ready()[0].contains("is waiting")).await;
     // A corrected password is taken over without a restart.
@@ -240,7 +243,7 @@ async fn a_broker_by_tls_is_trusted_by_its_ca_file_and_told_user_and_password() 
     client.ready().await;
     client.stop().await;
 
-    connect.broker.ca_file = None;
+    connect.broker.certificate_authority = None;
     let client = Client::start(connect, support::race_log());
     until(async || client.observer.not_ready()[0].contains("is waiting")).await;
     let reason = client.observer.not_ready().remove(0);

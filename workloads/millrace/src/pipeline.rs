@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use clap::Args;
 use millrace_api::LoadError;
+use millrace_api::TelemetryPipeline;
+use millrace_plan::ConfigMapError;
 use millrace_plan::Plan;
 use serde::Serialize;
+use tracing::info;
 
 use crate::exit::Exit;
 use crate::exit::Failure;
@@ -91,17 +95,74 @@ impl From<LoadPipelineError> for Failure {
     }
 }
 
+/// Where ConfigMaps are that resources name.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigMaps {
+    /// Folder of ConfigMaps that the resource names: a folder for each, with a file for each of its
+    /// keys, such as `config-maps/cpu-schema/schema.json`.
+    #[arg(long = "config-maps", value_name = "DIR", default_value = "config-maps")]
+    folder: PathBuf,
+}
+
+impl ConfigMaps {
+    /// The text of a key.
+    fn text(&self, name: &str, key: &str) -> Result<String, ConfigMapError> {
+        let file = self.folder.join(name).join(key);
+        std::fs::read_to_string(&file).map_err(|error| ConfigMapError {
+            message: format!(
+                "the key {key} of ConfigMap {name} cannot be read from {}: {error}",
+                file.display()
+            ),
+            hint: Some("put it there, or name the folder of ConfigMaps with --config-maps".into()),
+        })
+    }
+}
+
 /// Loads the one pipeline of a file.
-pub(crate) fn load(path: &Path) -> Result<Plan, LoadPipelineError> {
-    let mut plans = load_all(path)?;
-    match (plans.pop(), plans.len()) {
-        (Some(plan), 0) => Ok(plan),
+pub(crate) fn load(path: &Path, config_maps: &ConfigMaps) -> Result<Plan, LoadPipelineError> {
+    one(path, config_maps).map(|(_, plan)| plan)
+}
+
+/// Loads the one pipeline of a file in order to run it in a process that is told all about it by
+/// its arguments, and says what of the resource has no effect then.
+pub(crate) fn load_to_run(
+    path: &Path,
+    config_maps: &ConfigMaps,
+) -> Result<Plan, LoadPipelineError> {
+    let (pipeline, plan) = one(path, config_maps)?;
+    let sections = pipeline.spec.cluster_sections();
+    if !sections.is_empty() {
+        info!(
+            message = "Some of the resource has an effect on a cluster alone.",
+            fields = sections.join(", ")
+        );
+    }
+    Ok(plan)
+}
+
+fn one(
+    path: &Path,
+    config_maps: &ConfigMaps,
+) -> Result<(TelemetryPipeline, Plan), LoadPipelineError> {
+    let mut all = read(path, config_maps)?;
+    match (all.pop(), all.len()) {
+        (Some(one), 0) => Ok(one),
         (_, others) => Err(LoadPipelineError::Several { path: path.to_owned(), count: others + 1 }),
     }
 }
 
 /// Loads every pipeline of a file; at least one.
-pub(crate) fn load_all(path: &Path) -> Result<Vec<Plan>, LoadPipelineError> {
+pub(crate) fn load_all(
+    path: &Path,
+    config_maps: &ConfigMaps,
+) -> Result<Vec<Plan>, LoadPipelineError> {
+    Ok(read(path, config_maps)?.into_iter().map(|(_, plan)| plan).collect())
+}
+
+fn read(
+    path: &Path,
+    config_maps: &ConfigMaps,
+) -> Result<Vec<(TelemetryPipeline, Plan)>, LoadPipelineError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| LoadPipelineError::Read { path: path.to_owned(), source })?;
     let file = path.display().to_string();
@@ -110,9 +171,9 @@ pub(crate) fn load_all(path: &Path) -> Result<Vec<Plan>, LoadPipelineError> {
         .map_err(|errors| invalid(errors.into_iter().map(Problem::from).collect()))?;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
-    for pipeline in &pipelines {
-        match millrace_plan::plan(pipeline) {
-            Ok(plan) => plans.push(plan),
+    for pipeline in pipelines {
+        match millrace_plan::plan_with(&pipeline, &|name, key| config_maps.text(name, key)) {
+            Ok(plan) => plans.push((pipeline, plan)),
             Err(errors) => problems.extend(errors.into_iter().map(|error| Problem {
                 place: format!("{file}: {}", error.path),
                 message: error.message,

@@ -12,7 +12,10 @@ mod own_paths;
 pub mod program;
 pub mod schema;
 
+pub use build::ConfigMapError;
+pub use build::ConfigMaps;
 pub use build::plan;
+pub use build::plan_with;
 pub use error::PlanError;
 pub use generations::Generations;
 pub use generations::Raise;

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,9 +48,15 @@ struct Waiting {
 
 impl BrokerPublisher {
     /// Connects, and connects again, until `cancel` is cancelled. Messages that are on their way
-    /// then may still be confirmed for a moment, as long as anybody waits for that.
+    /// then may still be confirmed for a moment, as long as anybody waits for that. `secrets` is the
+    /// folder that has one folder a Secret.
     #[must_use]
-    pub fn start(broker: MqttBroker, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
+    pub fn start(
+        broker: MqttBroker,
+        secrets: PathBuf,
+        tasks: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING);
         tasks.spawn(async move {
             let given_up = async {
@@ -56,7 +64,7 @@ impl BrokerPublisher {
                 tokio::time::sleep(STOP_PATIENCE).await;
             };
             tokio::select! {
-                () = run(broker, waiting) => {}
+                () = run(broker, &secrets, waiting) => {}
                 () = given_up => {}
             }
         });
@@ -81,10 +89,10 @@ impl crate::Publisher for BrokerPublisher {
     }
 }
 
-async fn run(broker: MqttBroker, mut waiting: mpsc::Receiver<Waiting>) {
+async fn run(broker: MqttBroker, secrets: &Path, mut waiting: mpsc::Receiver<Waiting>) {
     let mut reconnect = RECONNECT;
     loop {
-        let reason = match options(&broker) {
+        let reason = match options(&broker, secrets) {
             Ok(mut options) => {
                 options.set_clean_session(true);
                 options.set_inflight(WINDOW);

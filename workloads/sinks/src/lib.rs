@@ -26,6 +26,7 @@ pub use publisher::Publisher;
 pub use runner::MqttSinks;
 pub use shares::group_of;
 pub use shares::members_of;
+pub use webhook::ReadHeaderError;
 pub use webhook::ReadSecretError;
 pub use webhook::StartWebhookError;
 pub use webhook::WebhookSinks;

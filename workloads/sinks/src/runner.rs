@@ -1,5 +1,6 @@
 //! Runs every `mqtt` sink of a plan: a reader for each partition of each stream that is read here.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use millrace_log::Log;
@@ -35,16 +36,17 @@ impl MqttSinks {
     /// Sends until `cancel` is cancelled. Streams must exist in the log. Sinks without a broker
     /// go to `endpoint`; where there is none, as under `--until-end`, they do not run, and send
     /// when they next do. Sinks with a broker share their partitions with other processes, where
-    /// the log is not this one's alone.
+    /// the log is not this one's alone. `secrets` is the folder that has one folder a Secret.
     #[must_use]
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
         endpoint: Option<&Arc<dyn Publisher>>,
         observer: &Arc<Observer>,
+        secrets: &Path,
         cancel: &CancellationToken,
     ) -> Self {
-        Self::start_with(plan, log, endpoint, Endpoints::One, observer, cancel)
+        Self::start_with(plan, log, endpoint, Endpoints::One, observer, secrets, cancel)
     }
 
     /// Like [`Self::start`] where several processes have an endpoint, each with subscribers of its
@@ -58,9 +60,10 @@ impl MqttSinks {
         log: &Arc<dyn Log>,
         endpoint: Option<&Arc<dyn Publisher>>,
         observer: &Arc<Observer>,
+        secrets: &Path,
         cancel: &CancellationToken,
     ) -> Self {
-        Self::start_with(plan, log, endpoint, Endpoints::Several, observer, cancel)
+        Self::start_with(plan, log, endpoint, Endpoints::Several, observer, secrets, cancel)
     }
 
     fn start_with(
@@ -69,6 +72,7 @@ impl MqttSinks {
         endpoint: Option<&Arc<dyn Publisher>>,
         endpoints: Endpoints,
         observer: &Arc<Observer>,
+        secrets: &Path,
         cancel: &CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
@@ -84,7 +88,8 @@ impl MqttSinks {
                         broker.client_id =
                             format!("{}-{:08x}", broker.client_id, rand::random::<u32>());
                     }
-                    Arc::new(BrokerPublisher::start(broker, &tasks, cancel.clone()))
+                    let secrets = secrets.to_owned();
+                    Arc::new(BrokerPublisher::start(broker, secrets, &tasks, cancel.clone()))
                 }
                 (None, Some(endpoint)) => Arc::clone(endpoint),
                 (None, None) => continue,

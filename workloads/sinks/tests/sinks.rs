@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -129,7 +130,8 @@ impl Running {
         let observer = Arc::new(Observer::default());
         let cancel = CancellationToken::new();
         let log: Arc<dyn Log> = log.clone();
-        let sinks = MqttSinks::start(plan, &log, endpoint, &observer, &cancel);
+        let sinks =
+            MqttSinks::start(plan, &log, endpoint, &observer, Path::new("secrets"), &cancel);
         Self { observer, cancel, sinks }
     }
 
@@ -292,7 +294,7 @@ async fn an_external_broker_gets_everything_in_order_though_it_is_killed_between
         url: format!("mqtt://127.0.0.1:{}", broker.port),
         client_id: "race-status".into(),
         credentials: None,
-        ca_file: None,
+        certificate_authority: None,
     };
     let log = support::race_log();
     let running = Running::start(&plan(sink(Some(settings))), &log, None);

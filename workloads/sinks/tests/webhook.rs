@@ -107,6 +107,7 @@ fn sink(server: &Server) -> WebhookSink {
         url: server.address.clone(),
         body: None,
         headers: Vec::new(),
+        secret_headers: Vec::new(),
         signing_secret: None,
         timeout: Duration::from_secs(30),
         retries: 10,
@@ -184,10 +185,13 @@ async fn every_record_is_a_signed_request_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("secret");
     std::fs::write(&file, "a shared secret\n").unwrap();
+    let token: PathBuf = folder.path().join("token");
+    std::fs::write(&token, "Bearer abc\n").unwrap();
     let server = Server::start(&[]).await;
     let log = support::race_log();
     let compile = |source: &str| Program::compile(source, Place::Pipeline).unwrap();
     let sink = WebhookSink {
+        secret_headers: vec![("authorization".into(), SecretSource::File(token))],
         signing_secret: Some(SecretSource::File(file)),
         body: Some(compile("if .skip == true { abort }\n.at = %eventTime")),
         headers: vec![("x-car".into(), compile("\"car \" + %key"))],
@@ -207,6 +211,7 @@ async fn every_record_is_a_signed_request_in_order() {
     assert_eq!(seen.header("webhook-id"), id_of("spa", r#"{"n":1,"skip":false}"#));
     assert_eq!(seen.header("content-type"), "application/json");
     assert_eq!(seen.header("x-car"), "car spa");
+    assert_eq!(seen.header("authorization"), "Bearer abc");
     assert_eq!(seen.header("webhook-signature"), signature_by_python("a shared secret", &seen));
     until(async || running.observer.not_ready().is_empty()).await;
     let text = running.observer.encode().unwrap();

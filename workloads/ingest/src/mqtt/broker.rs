@@ -55,23 +55,27 @@ pub enum BrokerError {
 /// Reads what the settings name and makes the client's options. Called for every attempt to
 /// connect, so that changed credentials are taken over.
 ///
+/// `secrets` is the folder that has one folder a Secret.
+///
 /// # Errors
 /// When the address has another form or a file cannot be used.
-pub fn options(broker: &MqttBroker) -> Result<MqttOptions, BrokerError> {
+pub fn options(broker: &MqttBroker, secrets: &Path) -> Result<MqttOptions, BrokerError> {
     let (secure, host, port) =
         parse(&broker.url).ok_or_else(|| BrokerError::Url(broker.url.clone()))?;
     let mut options = MqttOptions::new(&broker.client_id, host, port);
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
     options.set_pending_throttle(Duration::ZERO);
-    if let Some(folder) = &broker.credentials {
+    if let Some(credentials) = &broker.credentials {
+        let folder = credentials.folder(secrets);
         options.set_credentials(
-            credential(&Path::new(folder).join("username"))?,
-            credential(&Path::new(folder).join("password"))?,
+            credential(&folder.join("username"))?,
+            credential(&folder.join("password"))?,
         );
     }
     if secure {
-        let config = Arc::new(trust(broker.ca_file.as_deref().map(Path::new))?);
+        let authority = broker.certificate_authority.as_ref().map(|source| source.file(secrets));
+        let config = Arc::new(trust(authority.as_deref())?);
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
     }
     Ok(options)
@@ -127,6 +131,8 @@ fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, BrokerError> {
 
 #[cfg(test)]
 mod tests {
+    use millrace_plan::model::CredentialsSource;
+
     use super::*;
 
     #[test]
@@ -142,20 +148,21 @@ mod tests {
     #[test]
     fn credentials_are_read_without_their_last_line_end() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("username"), "ann\n").unwrap();
+        std::fs::create_dir(folder.path().join("broker")).unwrap();
+        std::fs::write(folder.path().join("broker/username"), "ann\n").unwrap();
         let broker = MqttBroker {
             url: "mqtt://broker".into(),
             client_id: "c".into(),
-            credentials: Some(folder.path().to_str().unwrap().to_owned()),
-            ca_file: None,
+            credentials: Some(CredentialsSource::Secret("broker".into())),
+            certificate_authority: None,
         };
-        let path = folder.path().join("password");
+        let path = folder.path().join("broker/password");
         assert_eq!(
-            options(&broker).unwrap_err().to_string(),
+            options(&broker, folder.path()).unwrap_err().to_string(),
             format!("cannot read the broker's credentials from {}", path.display())
         );
         std::fs::write(path, " s \r\n").unwrap();
-        let login = options(&broker).unwrap().credentials().unwrap();
+        let login = options(&broker, folder.path()).unwrap().credentials().unwrap();
         assert_eq!((login.username.as_str(), login.password.as_str()), ("ann", " s "));
     }
 }

@@ -4,6 +4,8 @@
 //! side's restart. Each attempt to connect starts with a new client, so that nothing of an ended
 //! connection is acknowledged on the next one.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,11 +77,13 @@ enum SubscriptionError {
 
 impl MqttSubscriptions {
     /// Subscribes for every way in of the plan that names a broker, until `cancel` is cancelled.
+    /// `secrets` is the folder that has one folder a Secret.
     #[must_use]
     pub fn start(
         plan: &Plan,
         acceptor: &Acceptor,
         observer: &Observer,
+        secrets: &Path,
         cancel: &CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
@@ -88,6 +92,7 @@ impl MqttSubscriptions {
             let Some(route) = acceptor.route(&ingest.name) else { continue };
             let subscription = Subscription {
                 connect: connect.clone(),
+                secrets: secrets.to_owned(),
                 route: Arc::clone(route),
                 acceptor: acceptor.clone(),
                 component: observer.component(ComponentKind::Ingest, &ingest.name, None, None),
@@ -106,6 +111,7 @@ impl MqttSubscriptions {
 
 struct Subscription {
     connect: MqttConnect,
+    secrets: PathBuf,
     route: Arc<Route>,
     acceptor: Acceptor,
     component: Arc<Component>,
@@ -134,7 +140,7 @@ impl Subscription {
         cancel: &CancellationToken,
         reconnect: &mut Backoff,
     ) -> Result<(), SubscriptionError> {
-        let mut options = broker::options(&self.connect.broker)?;
+        let mut options = broker::options(&self.connect.broker, &self.secrets)?;
         options.set_clean_session(false);
         options.set_manual_acks(true);
         let (client, events) = AsyncClient::new(options, ACKNOWLEDGEMENTS);

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::exit::Outcome;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::ingest::IngestProcess;
 use crate::process::signals;
 use crate::process::traces::Traces;
@@ -40,6 +41,9 @@ pub(crate) struct IngestArguments {
     mqtt: MqttArguments,
 
     #[command(flatten)]
+    config_maps: ConfigMaps,
+
+    #[command(flatten)]
     separate: SeparateArguments,
 
     #[command(flatten)]
@@ -48,8 +52,8 @@ pub(crate) struct IngestArguments {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: IngestArguments, output: OutputFormat) -> Outcome {
-    let IngestArguments { file, http_listen, mqtt, separate, traces } = arguments;
-    let plan = pipeline::load(&file)?;
+    let IngestArguments { file, http_listen, mqtt, config_maps, separate, traces } = arguments;
+    let plan = pipeline::load_to_run(&file, &config_maps)?;
     let pipeline = plan.pipeline.clone();
     let options = separate.options(&plan, http_listen, false, PathBuf::from("."))?;
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;

@@ -23,6 +23,7 @@ use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::difference;
 use crate::process::difference::Need;
 use crate::process::separate::process_name;
@@ -45,11 +46,14 @@ pub(crate) struct PlanArguments {
     /// with what is there. A difference that cannot be made good is refused.
     #[arg(long, value_name = "DIR")]
     connections: Option<PathBuf>,
+
+    #[command(flatten)]
+    config_maps: ConfigMaps,
 }
 
 /// Runs the command.
 pub(crate) async fn run(arguments: PlanArguments, output: OutputFormat) -> Outcome {
-    let plan = pipeline::load(&arguments.file)?;
+    let plan = pipeline::load(&arguments.file, &arguments.config_maps)?;
     let needs = match &arguments.connections {
         Some(folder) => Some(compare(&plan, folder).await?),
         None => None,

@@ -14,6 +14,7 @@ use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::difference;
 use crate::process::difference::NeedState;
 use crate::process::provision::provision;
@@ -41,11 +42,14 @@ pub(crate) struct ProvisionArguments {
     /// Say what is missing, and make nothing.
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    config_maps: ConfigMaps,
 }
 
 /// Runs the command.
 pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> Outcome {
-    let plan = pipeline::load(&arguments.file)?;
+    let plan = pipeline::load_to_run(&arguments.file, &arguments.config_maps)?;
     let connections = Connections::read(&arguments.connections, has_tables(&plan))?;
     let prefix = connections.prefix(&plan.pipeline);
     let mut roles = false;

@@ -14,6 +14,7 @@ use crate::exposed;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::query::QueryProcess;
 use crate::process::signals;
 use crate::process::traces::Traces;
@@ -36,6 +37,9 @@ pub(crate) struct QueryArguments {
     http_listen: SocketAddr,
 
     #[command(flatten)]
+    config_maps: ConfigMaps,
+
+    #[command(flatten)]
     separate: SeparateArguments,
 
     #[command(flatten)]
@@ -44,8 +48,8 @@ pub(crate) struct QueryArguments {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: QueryArguments, output: OutputFormat) -> Outcome {
-    let QueryArguments { file, http_listen, separate, traces } = arguments;
-    let plan = pipeline::load(&file)?;
+    let QueryArguments { file, http_listen, config_maps, separate, traces } = arguments;
+    let plan = pipeline::load_to_run(&file, &config_maps)?;
     if let Some(warning) = exposed::warning(&plan) {
         output::note(&warning);
     }

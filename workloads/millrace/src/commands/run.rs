@@ -30,6 +30,7 @@ use crate::exposed;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::live::Live;
 use crate::process::live::LiveOptions;
 use crate::process::separate::SeparateOptions;
@@ -71,6 +72,9 @@ pub(crate) struct RunArguments {
     /// `secrets/multivac-users/users`. Files are read again when they change.
     #[arg(long, value_name = "DIR", default_value = "secrets")]
     secrets: PathBuf,
+
+    #[command(flatten)]
+    config_maps: ConfigMaps,
 
     /// Address of the HTTP port: the dashboard, the API, health and metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -136,7 +140,7 @@ enum SimulatedScenario {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcome {
-    let plan = pipeline::load(&arguments.file)?;
+    let plan = pipeline::load_to_run(&arguments.file, &arguments.config_maps)?;
     if let Some(warning) = exposed::warning(&plan) {
         output::note(&warning);
     }

@@ -16,6 +16,7 @@ use crate::exit::Outcome;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 
 /// Run the test cases of pipelines: messages and requests in, expected events, rows and answers out.
 #[derive(Debug, Args)]
@@ -33,6 +34,9 @@ pub(crate) struct TestArguments {
     /// Only cases whose names contain this.
     #[arg(long, visible_alias = "filter", value_name = "TEXT")]
     only: Option<String>,
+
+    #[command(flatten)]
+    config_maps: ConfigMaps,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,7 @@ pub(crate) async fn run(arguments: TestArguments, output: OutputFormat) -> Outco
         let path = &cases::cases_of(path);
         let file = CaseFile::read(path)?;
         let pipeline = file.pipeline(path)?;
-        let plan = pipeline::load(&pipeline)?;
+        let plan = pipeline::load(&pipeline, &arguments.config_maps)?;
         let folder = path.parent().unwrap_or_else(|| std::path::Path::new("."));
         let secrets = secrets_of(&file).map_err(|source| {
             Exit::CannotCreate.because(TestError::Secrets { path: path.clone(), source })

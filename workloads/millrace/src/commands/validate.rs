@@ -11,6 +11,7 @@ use crate::exposed;
 use crate::output;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::pipeline::LoadPipelineError;
 
 /// Say what is wrong with resources: fields, references, programs and schemas.
@@ -23,6 +24,9 @@ pub(crate) struct ValidateArguments {
     /// Files with a TelemetryPipeline each.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    config_maps: ConfigMaps,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +41,7 @@ pub(crate) fn run(arguments: &ValidateArguments, output: OutputFormat) -> Outcom
     let mut results = Vec::new();
     let mut invalid = 0;
     for path in &arguments.files {
-        let problems = match pipeline::load_all(path) {
+        let problems = match pipeline::load_all(path, &arguments.config_maps) {
             Ok(plans) => {
                 for warning in plans.iter().filter_map(exposed::warning) {
                     output::note(&warning);

@@ -18,6 +18,7 @@ use crate::exit::Failure;
 use crate::exit::Outcome;
 use crate::output::OutputFormat;
 use crate::pipeline;
+use crate::pipeline::ConfigMaps;
 use crate::process::computing_process::WorkerProcess;
 use crate::process::separate::SeparateOptions;
 use crate::process::signals;
@@ -74,6 +75,9 @@ pub(crate) struct WorkerArguments {
     archives: PathBuf,
 
     #[command(flatten)]
+    config_maps: ConfigMaps,
+
+    #[command(flatten)]
     separate: SeparateArguments,
 
     #[command(flatten)]
@@ -91,7 +95,7 @@ enum SelectStageError {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: WorkerArguments, output: OutputFormat) -> Outcome {
-    let plan = pipeline::load(&arguments.file)?;
+    let plan = pipeline::load_to_run(&arguments.file, &arguments.config_maps)?;
     let only = select(&plan, &arguments.stage)?;
     let pipeline = plan.pipeline.clone();
     let standbys = StandbyOptions {

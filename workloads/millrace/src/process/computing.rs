@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,9 +184,10 @@ impl Computing {
         let plan = &plan;
         let start_mqtt =
             if context.beside_others { MqttSinks::start_beside_others } else { MqttSinks::start };
-        let mqtt = start_mqtt(plan, log, publisher.as_ref(), observer, &outward.stop);
-        outward.tasks.spawn(mqtt.closed());
         let secrets = folders.secrets.as_deref();
+        let here = secrets.unwrap_or(Path::new("secrets"));
+        let mqtt = start_mqtt(plan, log, publisher.as_ref(), observer, here, &outward.stop);
+        outward.tasks.spawn(mqtt.closed());
         let webhooks = WebhookSinks::start(plan, log, observer, secrets, &outward.stop)?;
         outward.tasks.spawn(webhooks.closed());
         let archives = ArchiveSinks::start(plan, log, observer, folders, None, &outward.stop)?;

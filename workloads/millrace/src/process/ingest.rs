@@ -91,7 +91,7 @@ impl IngestProcess {
         );
         let observer = Arc::clone(&port.observer);
         state.set_readiness(Arc::new(TakesEvents { log, observer }));
-        ways_in.open().await?;
+        ways_in.open(port.folders.secrets.as_deref()).await?;
         port.serve(state.probes(ways_in.routes()));
         Ok(Some(Ingesting { port, connected, ways_in, sinks, state }))
     }

@@ -132,6 +132,7 @@ impl Live {
             only: None,
             patience: STOP_PATIENCE,
         });
+        let secrets = context.folders.secrets.clone();
         let served = storage.serving.served().await;
         let resting = storage.serving.resting().await;
         let computing = Computing::start(&context, &served, &resting)?;
@@ -156,7 +157,7 @@ impl Live {
         let parts = &ways_in.parts;
         keep_current(&state, &parts.tasks, &parts.stop);
         http.serve(state.router(ways_in.routes()), &parts.tasks, &parts.stop);
-        ways_in.open().await?;
+        ways_in.open(secrets.as_deref()).await?;
         Ok(Self { storage, http_address, http_has_tls, ways_in, rebuilds, computing })
     }
 

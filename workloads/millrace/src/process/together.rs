@@ -99,7 +99,7 @@ impl WholeProcess {
         state.set_operations(Arc::new(FleetOperations::new(follower, tables)));
         state.set_readiness(worker.readiness());
         keep_current(&state, &parts.tasks, &parts.stop);
-        ways_in.open().await.map_err(StartLiveError::from)?;
+        ways_in.open(port.folders.secrets.as_deref()).await.map_err(StartLiveError::from)?;
         port.serve(state.router(ways_in.routes()));
         Ok(Some(Together { port, connected, ways_in, worker, parts, state }))
     }

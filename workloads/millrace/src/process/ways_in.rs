@@ -2,6 +2,7 @@
 //! subscriptions at other brokers, topics of others, and the watcher that records silence.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -76,11 +77,14 @@ impl WaysIn {
     }
 
     /// Subscribes at other brokers, reads the topics of others, and begins to watch for silence.
-    pub(super) async fn open(&self) -> Result<(), StartKafkaError> {
+    /// `secrets` is the folder that has one folder a Secret.
+    pub(super) async fn open(&self, secrets: Option<&Path>) -> Result<(), StartKafkaError> {
         let Self { plan, log, acceptor, observer, parts, .. } = self;
         let intake = KafkaIntake::start(plan, acceptor, log, observer, &parts.stop).await?;
         parts.tasks.spawn(intake.closed());
-        let subscriptions = MqttSubscriptions::start(plan, acceptor, observer, &parts.stop);
+        let secrets = secrets.unwrap_or(Path::new("secrets"));
+        let subscriptions =
+            MqttSubscriptions::start(plan, acceptor, observer, secrets, &parts.stop);
         parts.tasks.spawn(subscriptions.closed());
         let watcher = IdleWatcher::new(plan, log);
         let stop: CancellationToken = parts.stop.clone();

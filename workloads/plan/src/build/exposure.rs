@@ -9,6 +9,7 @@ use super::http;
 use crate::model::Access;
 use crate::model::AuthRule;
 use crate::model::BearerRule;
+use crate::model::CredentialsSource;
 use crate::model::ExposurePlan;
 use crate::model::KeySource;
 use crate::model::SecretSource;
@@ -127,7 +128,17 @@ pub(super) fn secret(
     spec: &api::SecretValueSpec,
     checks: &mut Checks,
 ) -> Option<SecretSource> {
-    match (&spec.secret, &spec.file) {
+    one_of(at, spec.secret.as_ref(), spec.file.as_ref(), checks)
+}
+
+/// A value that is either a key of a Secret or a file.
+pub(super) fn one_of(
+    at: &str,
+    secret: Option<&api::SecretKeySpec>,
+    file: Option<&api::FilePath>,
+    checks: &mut Checks,
+) -> Option<SecretSource> {
+    match (secret, file) {
         (Some(secret), None) => Some(SecretSource::Secret {
             name: secret.name.to_string(),
             key: secret.key.to_string(),
@@ -135,6 +146,22 @@ pub(super) fn secret(
         (None, Some(file)) => Some(SecretSource::File(PathBuf::from(file.as_str()))),
         _ => {
             checks.error(at, "write exactly one of secret and file");
+            None
+        }
+    }
+}
+
+/// A user name and a password outside of the resource.
+pub(super) fn credentials(
+    at: &str,
+    spec: &api::Credentials,
+    checks: &mut Checks,
+) -> Option<CredentialsSource> {
+    match (&spec.secret, &spec.folder) {
+        (Some(secret), None) => Some(CredentialsSource::Secret(secret.name.to_string())),
+        (None, Some(folder)) => Some(CredentialsSource::Folder(PathBuf::from(folder.as_str()))),
+        _ => {
+            checks.error(at, "write exactly one of secret and folder");
             None
         }
     }

@@ -9,6 +9,7 @@ use millrace_core::names::MAX_NAME_LENGTH;
 
 use super::checks::Checks;
 use super::checks::stream_name;
+use super::exposure;
 use super::http;
 use super::topics;
 use crate::model::IngestPlan;
@@ -123,7 +124,13 @@ fn source(
             topics: filters(&format!("{at}.mqtt.listen.topics"), &listen.topics, checks),
         })),
         (None, Some(connect)) => Some(IngestSource::MqttConnect(MqttConnect {
-            broker: broker(pipeline, &ingest.name, &connect.broker),
+            broker: broker(
+                &format!("{at}.mqtt.connect.broker"),
+                pipeline,
+                &ingest.name,
+                &connect.broker,
+                checks,
+            ),
             topics: filters(&format!("{at}.mqtt.connect.topics"), &connect.topics, checks),
             shared_group: connect.shared_group.as_ref().map(ToString::to_string),
             qos: qos(connect.qos),
@@ -174,15 +181,27 @@ fn filters(at: &str, filters: &[api::TopicFilter], checks: &mut Checks) -> Vec<S
 }
 
 /// An external broker, with a client id made of the pipeline's and the part's names by default.
-pub(super) fn broker(pipeline: &str, part: &str, broker: &api::Broker) -> MqttBroker {
+pub(super) fn broker(
+    at: &str,
+    pipeline: &str,
+    part: &str,
+    broker: &api::Broker,
+    checks: &mut Checks,
+) -> MqttBroker {
     MqttBroker {
         url: broker.url.to_string(),
         client_id: broker
             .client_id
             .as_ref()
             .map_or_else(|| format!("millrace-{pipeline}-{part}"), ToString::to_string),
-        credentials: broker.credentials.as_ref().map(|files| files.folder.to_string()),
-        ca_file: broker.certificate_authority.as_ref().map(|authority| authority.file.to_string()),
+        credentials: broker
+            .credentials
+            .as_ref()
+            .and_then(|spec| exposure::credentials(&format!("{at}.credentials"), spec, checks)),
+        certificate_authority: broker.certificate_authority.as_ref().and_then(|spec| {
+            let at = format!("{at}.certificateAuthority");
+            exposure::one_of(&at, spec.secret.as_ref(), spec.file.as_ref(), checks)
+        }),
     }
 }
 

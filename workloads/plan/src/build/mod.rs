@@ -4,6 +4,7 @@
 //! that one mistake is not reported twice.
 
 mod checks;
+mod cluster;
 mod exposure;
 mod fingerprint;
 mod graph;
@@ -16,6 +17,7 @@ mod operators;
 mod outward;
 mod query;
 mod routes;
+mod schemas;
 mod sinks;
 mod stages;
 mod streams;
@@ -27,6 +29,8 @@ use millrace_api::TelemetryPipeline;
 
 use self::checks::Checks;
 use self::graph::Graph;
+pub use self::schemas::ConfigMapError;
+pub use self::schemas::ConfigMaps;
 use crate::error::PlanError;
 use crate::model::Plan;
 
@@ -35,14 +39,29 @@ use crate::model::Plan;
 /// The resource is taken to have passed its own rules ([`millrace_api::load`]); what breaks them
 /// nevertheless is an error as well, or has the default.
 ///
+/// What it takes from ConfigMaps is an error: for that there is [`plan_with`].
+///
 /// # Errors
 /// All that is wrong.
 pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
+    plan_with(pipeline, &|name, _| {
+        Err(ConfigMapError { message: format!("ConfigMap {name} is not known here"), hint: None })
+    })
+}
+
+/// Checks a pipeline and plans it, with the texts of ConfigMaps that it names.
+///
+/// # Errors
+/// All that is wrong.
+pub fn plan_with(
+    pipeline: &TelemetryPipeline,
+    config_maps: ConfigMaps<'_>,
+) -> Result<Plan, Vec<PlanError>> {
     let name = pipeline.metadata.name.clone().unwrap_or_default();
     let spec = &pipeline.spec;
     let mut checks = Checks::default();
 
-    let streams = streams::ingested(spec, &mut checks);
+    let streams = streams::ingested(spec, config_maps, &mut checks);
     let operations = operators::operations(spec, &mut checks);
     let ingest = ingest::ingest(&name, spec, &mut checks);
     let sinks = sinks::sinks(&name, spec, &mut checks);
@@ -50,6 +69,7 @@ pub fn plan(pipeline: &TelemetryPipeline) -> Result<Plan, Vec<PlanError>> {
     routes::check_addresses(&ingest, &query.routes, &mut checks);
     sinks::check_headers(&sinks, &ingest, &mut checks);
     let exposure = exposure::exposure(&name, &spec.exposure, &mut checks);
+    cluster::check(spec, &mut checks);
 
     let graph = Graph::resolve(spec, &mut checks);
     checks.finish()?;

@@ -4,9 +4,11 @@ use millrace_api as api;
 
 use super::checks::Checks;
 use super::exposure::secret;
+use super::header_names;
 use super::http;
 use crate::model::ArchiveFormat;
 use crate::model::ArchiveSink;
+use crate::model::SecretSource;
 use crate::model::WebhookSink;
 use crate::program::Place;
 use crate::program::RequestShape;
@@ -23,6 +25,7 @@ pub(super) fn webhook(at: &str, spec: &api::WebhookSinkSpec, checks: &mut Checks
             .as_ref()
             .and_then(|body| checks.program(&format!("{at}.body"), body, Place::Pipeline)),
         headers: http::response_headers(&headers, &spec.headers, Place::Pipeline, &shape, checks),
+        secret_headers: secret_headers(at, spec, checks),
         signing_secret: spec
             .signing_secret
             .as_ref()
@@ -31,6 +34,30 @@ pub(super) fn webhook(at: &str, spec: &api::WebhookSinkSpec, checks: &mut Checks
         retries: u32::try_from(spec.retries).unwrap_or_default(),
         concurrent: Checks::count(spec.concurrent).max(1),
     }
+}
+
+/// Headers whose values are secrets: each once, and none that is written otherwise.
+fn secret_headers(
+    at: &str,
+    spec: &api::WebhookSinkSpec,
+    checks: &mut Checks,
+) -> Vec<(String, SecretSource)> {
+    let mut headers = Vec::new();
+    for (index, header) in spec.secret_headers.iter().enumerate() {
+        let at = format!("{at}.secretHeaders[{index}]");
+        let is = |other: &api::HeaderName| other.eq_ignore_ascii_case(&header.name);
+        if spec.headers.iter().any(|other| is(&other.name))
+            || spec.secret_headers[..index].iter().any(|other| is(&other.name))
+        {
+            let message = format!("`{}` stands twice", header.name);
+            checks.error_with_hint(format!("{at}.name"), message, "leave one out");
+        } else {
+            header_names::check_sent(&format!("{at}.name"), &header.name, Place::Pipeline, checks);
+        }
+        let value = secret(&format!("{at}.value"), &header.value, checks);
+        headers.extend(value.map(|value| (header.name.to_string(), value)));
+    }
+    headers
 }
 
 /// Files.

@@ -127,7 +127,9 @@ fn mqtt(
         body: body.flatten(),
         qos: ingest::qos(sink.qos),
         retain: sink.retain,
-        broker: sink.broker.as_ref().map(|broker| ingest::broker(pipeline, name, broker)),
+        broker: sink.broker.as_ref().map(|broker| {
+            ingest::broker(&format!("{at}.mqtt.broker"), pipeline, name, broker, checks)
+        }),
     })
 }
 

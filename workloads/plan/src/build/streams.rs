@@ -1,7 +1,6 @@
 //! Streams: the declared ones, those that stages write, and the dead letters.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_api as api;
@@ -12,6 +11,8 @@ use millrace_core::time::TimeFormat;
 use super::checks::Checks;
 use super::checks::stream_name;
 use super::keying::Keyed;
+use super::schemas;
+use super::schemas::ConfigMaps;
 use crate::model::Deduplication;
 use crate::model::EventTimeField;
 use crate::model::IngestedStream;
@@ -20,8 +21,6 @@ use crate::model::Retention;
 use crate::model::StagePlan;
 use crate::model::StreamOrigin;
 use crate::model::StreamPlan;
-use crate::schema::Schema;
-use crate::schema::SchemaError;
 
 /// How long dead letters are kept: long enough to be looked at and replayed.
 const DEAD_LETTERS_TIME: Duration = Duration::from_hours(30 * 24);
@@ -30,31 +29,30 @@ const DEAD_LETTERS_TIME: Duration = Duration::from_hours(30 * 24);
 const DEAD_LETTERS_BYTES: u64 = 1 << 30;
 
 /// The streams that clients write.
-pub(super) fn ingested(spec: &TelemetryPipelineSpec, checks: &mut Checks) -> Vec<StreamPlan> {
+pub(super) fn ingested(
+    spec: &TelemetryPipelineSpec,
+    config_maps: ConfigMaps<'_>,
+    checks: &mut Checks,
+) -> Vec<StreamPlan> {
     spec.streams
         .iter()
         .enumerate()
-        .map(|(index, stream)| ingested_stream(&format!("spec.streams[{index}]"), stream, checks))
+        .map(|(index, stream)| {
+            ingested_stream(&format!("spec.streams[{index}]"), stream, config_maps, checks)
+        })
         .collect()
 }
 
-fn ingested_stream(at: &str, stream: &api::StreamSpec, checks: &mut Checks) -> StreamPlan {
-    let schema = stream.schema.as_ref().and_then(|schema| {
-        let schema = serde_json::Value::Object(schema.inline.clone());
-        let at = format!("{at}.schema.inline");
-        match Schema::compile(&schema) {
-            Ok(schema) => Some(Arc::new(schema)),
-            Err(SchemaError::Compile { pointer, message }) => {
-                let pointer = pointer.trim_end_matches('/').replace('/', ".");
-                checks.error(format!("{at}{pointer}"), message);
-                None
-            }
-            Err(error) => {
-                checks.error(at, error.to_string());
-                None
-            }
-        }
-    });
+fn ingested_stream(
+    at: &str,
+    stream: &api::StreamSpec,
+    config_maps: ConfigMaps<'_>,
+    checks: &mut Checks,
+) -> StreamPlan {
+    let schema = stream
+        .schema
+        .as_ref()
+        .and_then(|schema| schemas::schema(&format!("{at}.schema"), schema, config_maps, checks));
     if stream.key.is_empty() {
         checks.error_with_hint(
             format!("{at}.key"),

@@ -71,6 +71,26 @@ impl SecretSource {
     }
 }
 
+/// A user name and a password outside of the resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialsSource {
+    /// `username` and `password` of the Secret of this name.
+    Secret(String),
+    /// Files of these names in a folder.
+    Folder(PathBuf),
+}
+
+impl CredentialsSource {
+    /// The folder that has the two files, given the folder that has one folder a Secret.
+    #[must_use]
+    pub fn folder(&self, secrets: &Path) -> PathBuf {
+        match self {
+            Self::Secret(name) => secrets.join(name),
+            Self::Folder(folder) => folder.clone(),
+        }
+    }
+}
+
 /// Who may reach a path and all below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthRule {

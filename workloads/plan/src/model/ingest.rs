@@ -2,7 +2,9 @@
 
 use millrace_core::StreamName;
 
+use crate::model::CredentialsSource;
 use crate::model::HttpIngest;
+use crate::model::SecretSource;
 use crate::model::WebSocketIngest;
 use crate::program::Program;
 
@@ -84,8 +86,8 @@ pub struct MqttBroker {
     pub url: String,
     /// Client id; made from the pipeline's and the part's names where the resource names none.
     pub client_id: String,
-    /// Folder with the files `username` and `password`, if the broker wants them.
-    pub credentials: Option<String>,
-    /// File of certificates to trust instead of the system's.
-    pub ca_file: Option<String>,
+    /// User name and password, if the broker wants them.
+    pub credentials: Option<CredentialsSource>,
+    /// Certificates to trust instead of the system's.
+    pub certificate_authority: Option<SecretSource>,
 }

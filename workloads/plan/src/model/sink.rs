@@ -44,6 +44,8 @@ pub struct WebhookSink {
     pub body: Option<Program>,
     /// Further headers, with the programs of their values.
     pub headers: Vec<(String, Program)>,
+    /// Further headers, with where their secret values are.
+    pub secret_headers: Vec<(String, SecretSource)>,
     /// The shared secret that signs them.
     pub signing_secret: Option<SecretSource>,
     /// How long one attempt may take.

@@ -1,5 +1,7 @@
 //! One attempt to deliver a request, and what its end means.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -9,6 +11,7 @@ use millrace_core::with_causes;
 use reqwest::Client;
 use reqwest::Response;
 use reqwest::StatusCode;
+use reqwest::header::HeaderName;
 use reqwest::header::HeaderValue;
 use reqwest::header::RETRY_AFTER;
 
@@ -27,6 +30,56 @@ pub(crate) struct Receiver {
     pub(crate) client: Client,
     pub(crate) url: String,
     pub(crate) signer: Option<Arc<Signer>>,
+    /// Headers whose values are in files, read for each request.
+    pub(crate) secret_headers: Arc<Vec<(HeaderName, PathBuf)>>,
+}
+
+/// A secret value of a header that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadHeaderError {
+    /// There is no folder of Secrets.
+    #[error(
+        "the value of its header `{0}` is in a Secret: name the folder of Secrets with --secrets"
+    )]
+    NoFolder(String),
+    /// The name is none.
+    #[error("`{0}` is no name of a header")]
+    Name(String),
+    /// The file cannot be read.
+    #[error("cannot read the value of its header `{header}` from {}", file.display())]
+    Read {
+        /// The header.
+        header: HeaderName,
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The value cannot be sent.
+    #[error("{} is no value of the header `{header}`: write it on one line", file.display())]
+    Value {
+        /// The header.
+        header: HeaderName,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// The value of a header, without space around it.
+pub(crate) fn read_header(
+    header: &HeaderName,
+    file: &Path,
+) -> Result<HeaderValue, ReadHeaderError> {
+    let text = std::fs::read_to_string(file).map_err(|source| ReadHeaderError::Read {
+        header: header.clone(),
+        file: file.to_owned(),
+        source,
+    })?;
+    let value = HeaderValue::from_str(text.trim()).ok().filter(|value| !value.is_empty());
+    let mut value = value
+        .ok_or_else(|| ReadHeaderError::Value { header: header.clone(), file: file.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What became of an attempt.
@@ -58,6 +111,15 @@ impl Receiver {
             .headers(request.headers.clone())
             .header("webhook-id", &request.id)
             .header("webhook-timestamp", &timestamp);
+        for (header, file) in self.secret_headers.iter() {
+            match read_header(header, file) {
+                Ok(value) => post = post.header(header, value),
+                // Also while the file is being replaced.
+                Err(error) => {
+                    return Outcome::Later { reason: with_causes(&error), after: None };
+                }
+            }
+        }
         if let Some(signer) = &self.signer {
             let signature = signer.sign(&request.id, &timestamp, &request.body);
             post = post.header("webhook-signature", signature);

@@ -11,6 +11,7 @@ mod signature;
 mod traced;
 mod window;
 
+pub use attempt::ReadHeaderError;
 pub use runner::StartWebhookError;
 pub use runner::WebhookSinks;
 pub use signature::ReadSecretError;

@@ -1,6 +1,7 @@
 //! Runs every `webhook` sink of a plan: a reader for each partition of each stream that is read here.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millrace_log::Log;
@@ -10,12 +11,15 @@ use millrace_plan::model::SecretSource;
 use millrace_plan::model::SinkTarget;
 use millrace_plan::model::WebhookSink;
 use reqwest::Client;
+use reqwest::header::HeaderName;
 use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::attempt::ReadHeaderError;
 use super::attempt::Receiver;
+use super::attempt::read_header;
 use super::delivery::Delivery;
 use super::metrics::Metrics;
 use super::reader::Reader;
@@ -38,6 +42,14 @@ pub enum StartWebhookError {
         /// Why not.
         source: ReadSecretError,
     },
+    /// A secret value of a header cannot be read.
+    #[error("sink `{sink}` cannot send its headers")]
+    Header {
+        /// The sink.
+        sink: String,
+        /// Why not.
+        source: ReadHeaderError,
+    },
     /// The client for requests cannot be made.
     #[error("sink `{sink}` cannot send requests")]
     Client {
@@ -59,7 +71,7 @@ impl WebhookSinks {
     /// folder a Secret.
     ///
     /// # Errors
-    /// When a signing secret cannot be read, or the machine's root certificates cannot.
+    /// When a signing secret or the secret value of a header cannot be read, or the machine's root certificates cannot.
     pub fn start(
         plan: &Plan,
         log: &Arc<dyn Log>,
@@ -120,6 +132,10 @@ fn receiver(
         .map(|source| signer(source, secrets))
         .transpose()
         .map_err(|source| StartWebhookError::Secret { sink: sink.to_owned(), source })?;
+    let headers = webhook.secret_headers.iter().map(|(name, source)| header(name, source, secrets));
+    let secret_headers = headers
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| StartWebhookError::Header { sink: sink.to_owned(), source })?;
     // A redirect would send events to where the resource does not say.
     let client = Client::builder()
         .redirect(Policy::none())
@@ -127,7 +143,30 @@ fn receiver(
         .user_agent(USER_AGENT)
         .build()
         .map_err(|source| StartWebhookError::Client { sink: sink.to_owned(), source })?;
-    Ok(Receiver { client, url: webhook.url.clone(), signer: signer.map(Arc::new) })
+    Ok(Receiver {
+        client,
+        url: webhook.url.clone(),
+        signer: signer.map(Arc::new),
+        secret_headers: Arc::new(secret_headers),
+    })
+}
+
+/// A header and the file of its value, which can be read.
+fn header(
+    name: &str,
+    source: &SecretSource,
+    secrets: Option<&Path>,
+) -> Result<(HeaderName, PathBuf), ReadHeaderError> {
+    let header: HeaderName = name.parse().map_err(|_| ReadHeaderError::Name(name.to_owned()))?;
+    let file = match (source, secrets) {
+        (SecretSource::File(file), _) => file.clone(),
+        (source, Some(secrets)) => source.file(secrets),
+        (SecretSource::Secret { .. }, None) => {
+            return Err(ReadHeaderError::NoFolder(name.to_owned()));
+        }
+    };
+    read_header(&header, &file)?;
+    Ok((header, file))
 }
 
 fn signer(source: &SecretSource, secrets: Option<&Path>) -> Result<Signer, ReadSecretError> {
