@@ -9,8 +9,9 @@ use crate::command::Outcome;
 use crate::reference;
 use crate::workspace;
 
-/// Where the resource's definition is kept.
-const CRD_FILE: &str = "crds/telemetrypipelines.yaml";
+/// Where the resource's definition is kept. A chart takes files of its own folder alone.
+const CRD_FILES: [&str; 2] =
+    ["crds/telemetrypipelines.yaml", "charts/millrace/files/telemetrypipelines.yaml"];
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArguments {
@@ -48,8 +49,8 @@ enum GenerateError {
 pub(crate) fn run(arguments: &GenerateArguments) -> Outcome {
     match arguments.what {
         What::Crds { check } => {
-            let page = (CRD_FILE.to_owned(), millrace_api::crd_yaml());
-            finish("crds", &[page], check)
+            let files = CRD_FILES.map(|file| (file.to_owned(), millrace_api::crd_yaml()));
+            finish("crds", &files, check)
         }
         What::Reference { check } => {
             let pages = reference::pages()?.into_iter();

@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod generate;
+mod image;
 mod reference;
 mod services;
 mod test;
@@ -23,6 +24,8 @@ enum Xtask {
     Services(services::ServicesArguments),
     /// Measure, and print the figures as a table and as JSON.
     Bench(bench::BenchArguments),
+    /// Make the image of both programs, without a container engine.
+    Image(image::ImageArguments),
     /// Write generated files, or check that they are current.
     Generate(generate::GenerateArguments),
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Xtask::Test(arguments) => test::run(&arguments),
         Xtask::Services(arguments) => services::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
+        Xtask::Image(arguments) => image::run(&arguments),
         Xtask::Generate(arguments) => generate::run(&arguments),
     };
     let Err(error) = result else { return ExitCode::SUCCESS };
