@@ -11,6 +11,7 @@ use crate::broker::Broker;
 use crate::broker::Qos;
 use crate::broker::default_qos;
 use crate::streams::by_name;
+use crate::text::Duration;
 use crate::text::HeaderName;
 use crate::text::Identifier;
 use crate::text::Name;
@@ -95,6 +96,11 @@ pub struct MqttSinkSpec {
     "self.keep == 'all' || self.primaryKey.size() > 0",
     "keep: first and keep: latest choose among rows of one primary key; write primaryKey"
 ))]
+#[x_kube(validation = (
+    "!has(self.partitions) || self.partitions.by in self.primaryKey",
+    "partitions.by must be one of primaryKey, since each partition has a key of its own; write it \
+     there, too"
+))]
 pub struct TableSpec {
     /// Name of the table, unique among tables: lower-case letters, digits and `_`. Default: the
     /// name of the sink, in that form.
@@ -113,6 +119,36 @@ pub struct TableSpec {
     #[schemars(length(min = 1, max = 200))]
     #[x_kube(merge_strategy = by_name())]
     pub columns: Vec<ColumnSpec>,
+    /// Divides the table by time, and removes rows by their age. Default: it is one table that
+    /// keeps everything. In Postgres a table that is there cannot be divided, made whole, or
+    /// divided by another column: that takes a raised `generation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<PartitionsSpec>,
+}
+
+/// Partitions of a table by time. In Postgres they are partitions of the database, made ahead and
+/// dropped whole; in SQLite the table stays one, and rows are deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionsSpec {
+    /// Column of type `timestamp` whose time says where a row belongs. It is one of `primaryKey`.
+    pub by: Identifier,
+    /// How long the time of a partition is, `1h` to `366d`, in whole minutes. Partitions begin at
+    /// multiples of it since 1970 in UTC: those of `1d` at midnight. Default `1d`. Changed, it holds
+    /// for partitions that are made from then on. Rows of a time more than 500 partitions ago, or
+    /// more than 2 ahead, lie together in one partition for the rest.
+    #[serde(default = "default_partition")]
+    pub every: Duration,
+    /// How long rows are kept, by the time of `by` and the clock of the machine: from `every` to 500
+    /// times `every`. A partition goes as a whole when its end is so old. A row of a time that has
+    /// gone already is not written, and counted in `table_rows_expired`. Runs that end by
+    /// themselves (`--until-end`, `millrace test`) keep all rows. Default: forever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Duration>,
+}
+
+fn default_partition() -> Duration {
+    Duration::from("1d")
 }
 
 /// Which of several events of one primary key stays.

@@ -1,6 +1,7 @@
 //! The plan as people and programs read it: as text, and as JSON.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
@@ -18,6 +19,7 @@ use crate::model::SinkPlan;
 use crate::model::SinkTarget;
 use crate::model::StreamOrigin;
 use crate::model::StreamPlan;
+use crate::model::TablePlan;
 use crate::model::TlsSource;
 
 impl fmt::Display for Plan {
@@ -113,14 +115,32 @@ fn sink_line(sink: &SinkPlan) -> String {
         },
         SinkTarget::Webhook(webhook) => format!("webhook {}", webhook.url),
         SinkTarget::Archive(archive) => format!("archive {}", archive.url),
-        SinkTarget::Table(table) if table.primary_key.is_empty() => {
-            format!("table {}", table.name)
-        }
-        SinkTarget::Table(table) => {
-            format!("table {} ({})", table.name, table.primary_key.join(", "))
-        }
+        SinkTarget::Table(table) => table_text(table),
     };
     format!("{}: {from} → {target}", sink.name)
+}
+
+fn table_text(table: &TablePlan) -> String {
+    let mut text = format!("table {}", table.name);
+    if !table.primary_key.is_empty() {
+        text += &format!(" ({})", table.primary_key.join(", "));
+    }
+    if let Some(partitions) = &table.partitions {
+        text += &format!(", a partition for {} of {}", span(partitions.every), partitions.by);
+        if let Some(retention) = partitions.retention {
+            text += &format!(", kept for {}", span(retention));
+        }
+    }
+    text
+}
+
+/// A duration in its greatest whole unit, as the resource writes it.
+fn span(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 4] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let millis = duration.as_millis();
+    let unit = UNITS.into_iter().find(|(unit, _)| millis.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
 }
 
 fn route_line(route: &QueryRoute) -> String {

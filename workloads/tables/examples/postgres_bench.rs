@@ -150,6 +150,7 @@ fn plan(name: &str) -> TablePlan {
         ],
         primary_key: vec!["car".into()],
         keep: Keep::Latest,
+        partitions: None,
     }
 }
 

@@ -107,6 +107,7 @@ mod tests {
             columns: vec![car],
             primary_key: key.iter().map(|name| (*name).to_owned()).collect(),
             keep,
+            partitions: None,
         };
         let rows: Vec<Row> = rows
             .iter()

@@ -59,6 +59,16 @@ pub enum EnsureTableError {
     },
 }
 
+/// A table whose partitions and old rows could not be seen to.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make partitions of table `{table}` or remove its old rows: {reason}")]
+pub struct CleanTableError {
+    /// The table.
+    pub table: String,
+    /// The database's reason, for a person.
+    pub reason: String,
+}
+
 /// A change of what is served that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {

@@ -176,6 +176,7 @@ mod tests {
             ],
             primary_key: vec!["race".into(), "car".into()],
             keep: Keep::Latest,
+            partitions: None,
         }
     }
 

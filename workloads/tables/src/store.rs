@@ -7,6 +7,7 @@ use millrace_core::StreamName;
 use millrace_plan::model::TablePlan;
 
 use crate::ClaimError;
+use crate::CleanTableError;
 use crate::CommitError;
 use crate::EnsureTableError;
 use crate::LookUp;
@@ -22,6 +23,15 @@ pub struct TableSpec {
     pub generation: i32,
     /// Name, columns, primary key.
     pub plan: TablePlan,
+}
+
+/// What was removed of a table because it was older than the retention.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Rows that were deleted.
+    pub rows: u64,
+    /// Partitions that were dropped, with all their rows.
+    pub partitions: u64,
 }
 
 /// A generation of a table, and the sink that fills it.
@@ -73,6 +83,22 @@ pub trait TableStore: Send + Sync + 'static {
     /// # Errors
     /// When an existing table cannot take what is declared now, or the database cannot be written.
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError>;
+
+    /// Whether a table could become what is declared, or be made. Changes nothing.
+    ///
+    /// # Errors
+    /// When an existing table cannot take what is declared now, or the database cannot be read.
+    async fn check_table(&self, table: &TableSpec) -> Result<(), EnsureTableError>;
+
+    /// Makes the partitions of a table that will be needed soon, and removes rows that are older
+    /// than its retention, by the clock of whoever calls, in microseconds since 1970. Does nothing
+    /// for a table without partitions, and while another process does it.
+    ///
+    /// Rows go by whole partitions: when the end of theirs is older than the retention.
+    ///
+    /// # Errors
+    /// When the database cannot be written; what was done until then stays.
+    async fn clean(&self, table: &TableSpec, now: i64) -> Result<Cleaned, CleanTableError>;
 
     /// The generation of a table that is served; none if there is no such table.
     ///

@@ -29,6 +29,8 @@ use millrace_plan::model::Keep;
 use millrace_plan::model::Retention;
 use millrace_tables::Cell;
 use millrace_tables::ClaimError;
+use millrace_tables::CleanTableError;
+use millrace_tables::Cleaned;
 use millrace_tables::CommitError;
 use millrace_tables::EnsureTableError;
 use millrace_tables::LookUp;
@@ -268,6 +270,14 @@ impl TableStore for Failing {
 
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         self.tables.ensure_tables(tables).await
+    }
+
+    async fn check_table(&self, table: &TableSpec) -> Result<(), EnsureTableError> {
+        self.tables.check_table(table).await
+    }
+
+    async fn clean(&self, table: &TableSpec, now: i64) -> Result<Cleaned, CleanTableError> {
+        self.tables.clean(table, now).await
     }
 
     async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {

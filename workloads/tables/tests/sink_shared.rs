@@ -28,6 +28,8 @@ use millrace_observe::Observer;
 use millrace_plan::model::Keep;
 use millrace_plan::model::Retention;
 use millrace_tables::ClaimError;
+use millrace_tables::CleanTableError;
+use millrace_tables::Cleaned;
 use millrace_tables::CommitError;
 use millrace_tables::EnsureTableError;
 use millrace_tables::LookUp;
@@ -168,6 +170,14 @@ impl TableStore for Held {
 
     async fn ensure_tables(&self, tables: &[TableSpec]) -> Result<(), EnsureTableError> {
         self.tables.ensure_tables(tables).await
+    }
+
+    async fn check_table(&self, table: &TableSpec) -> Result<(), EnsureTableError> {
+        self.tables.check_table(table).await
+    }
+
+    async fn clean(&self, table: &TableSpec, now: i64) -> Result<Cleaned, CleanTableError> {
+        self.tables.clean(table, now).await
     }
 
     async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {

@@ -10,6 +10,7 @@ use millrace_plan::model::SinkPlan;
 use millrace_plan::model::SinkTarget;
 use millrace_sinks::group_of;
 use millrace_sinks::members_of;
+use millrace_tables::EnsureTableError;
 use millrace_tables::ServeError;
 use millrace_tables::sink::SinkInput;
 use serde::Serialize;
@@ -67,6 +68,9 @@ pub(crate) enum CompareError {
     /// The tables cannot be looked at.
     #[error(transparent)]
     Tables(#[from] ServeError),
+    /// A table cannot be looked at.
+    #[error(transparent)]
+    Table(#[from] EnsureTableError),
 }
 
 /// What a pipeline needs, in the order in which data pass it. `prefix` is what names in Kafka begin
@@ -137,8 +141,14 @@ pub(crate) async fn needs(
     for sink in edition.table_sinks() {
         let table = &sink.table.name;
         let state = match shared.tables.served(table).await? {
-            Some(_) => NeedState::There,
             None => NeedState::Missing,
+            Some(_) => match shared.tables.check_table(&sink.spec()).await {
+                Ok(()) => NeedState::There,
+                Err(EnsureTableError::Incompatible { reason, .. }) => NeedState::Refused(format!(
+                    "{reason}. Raise the sink's `generation` to fill a new table from the log, or undo the change"
+                )),
+                Err(error @ EnsureTableError::Create { .. }) => return Err(error.into()),
+            },
         };
         needs.push(Need { kind: NeedKind::Table, name: table.clone(), partitions: None, state });
     }

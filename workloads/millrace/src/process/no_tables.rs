@@ -5,6 +5,8 @@ use millrace_core::Offset;
 use millrace_core::Partition;
 use millrace_core::StreamName;
 use millrace_tables::ClaimError;
+use millrace_tables::CleanTableError;
+use millrace_tables::Cleaned;
 use millrace_tables::CommitError;
 use millrace_tables::EnsureTableError;
 use millrace_tables::LookUp;
@@ -36,6 +38,14 @@ impl TableStore for NoTables {
                 Err(EnsureTableError::Create { table: spec.plan.name.clone(), source: NONE.into() })
             }
         }
+    }
+
+    async fn check_table(&self, spec: &TableSpec) -> Result<(), EnsureTableError> {
+        Err(EnsureTableError::Create { table: spec.plan.name.clone(), source: NONE.into() })
+    }
+
+    async fn clean(&self, _: &TableSpec, _: i64) -> Result<Cleaned, CleanTableError> {
+        Ok(Cleaned::default())
     }
 
     async fn served(&self, _: &str) -> Result<Option<i32>, ServeError> {

@@ -15,6 +15,7 @@ mod ingest;
 mod keying;
 mod operators;
 mod outward;
+mod partitions;
 mod query;
 mod routes;
 mod schemas;

@@ -14,6 +14,7 @@ use super::identifiers;
 use super::ingest;
 use super::keying::Keyed;
 use super::outward;
+use super::partitions;
 use super::topics;
 use crate::model::ColumnPlan;
 use crate::model::ColumnSource;
@@ -182,6 +183,10 @@ fn table(at: &str, sink: &str, table: &api::TableSpec, checks: &mut Checks) -> T
             api::KeepSpec::First => Keep::First,
             api::KeepSpec::Latest => Keep::Latest,
         },
+        partitions: table
+            .partitions
+            .as_ref()
+            .map(|spec| partitions::partitions(&format!("{at}.partitions"), spec, table, checks)),
     }
 }
 

@@ -120,6 +120,25 @@ pub struct TablePlan {
     pub primary_key: Vec<String>,
     /// Which of several events of one primary key stays.
     pub keep: Keep,
+    /// How it is divided by time; none: it is one table that keeps everything.
+    pub partitions: Option<TablePartitions>,
+}
+
+/// How a table is divided by time, and how long its rows are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePartitions {
+    /// A column of type timestamp, one of the primary key.
+    pub by: String,
+    /// How long the time of a partition is: whole minutes, at least one hour.
+    pub every: Duration,
+    /// How long rows are kept, at least `every`; none: forever.
+    pub retention: Option<Duration>,
+}
+
+impl TablePartitions {
+    /// Most partitions of the times that rows are kept, and most that are made for rows of the
+    /// past.
+    pub const MOST: u32 = 500;
 }
 
 /// Which of several events of one primary key stays in a table.

@@ -2,10 +2,14 @@
 
 mod cases;
 mod computing;
+mod partitions;
 mod reach;
+
+use std::time::Duration;
 
 use cases::CASES;
 use computing::COMPUTING_CASES;
+use partitions::PARTITION_CASES;
 use reach::REACH_CASES;
 
 const BASE: &str = r#"apiVersion: millrace.dev/v1alpha1
@@ -72,8 +76,31 @@ fn the_base_is_right() {
 }
 
 #[test]
+fn a_table_is_divided_by_a_time_of_its_key() {
+    let text = BASE
+        .replace("primaryKey: [race, car]", "primaryKey: [race, car, at]")
+        .replace(
+            "          - {name: race, type: text, path: .group}\n",
+            "          - {name: race, type: text, path: .group}\n          - {name: at, type: timestamp}\n",
+        )
+        .replace("keep: latest", "keep: latest\n        partitions: {by: at, every: 1h30m, retention: 36h}");
+    let pipelines = millrace_api::load(&text, "a.yaml").unwrap();
+    let plan = millrace_plan::plan(&pipelines[0]).unwrap();
+    let (_, table) = plan.table("rows").unwrap();
+    let partitions = table.partitions.as_ref().unwrap();
+    assert_eq!(partitions.by, "at");
+    assert_eq!(partitions.every, Duration::from_mins(90));
+    assert_eq!(partitions.retention, Some(Duration::from_hours(36)));
+    let shown = plan.to_string();
+    let line =
+        "rows: order → table rows (race, car, at), a partition for 90m of at, kept for 36h\n";
+    assert!(shown.contains(line), "{shown}");
+}
+
+#[test]
 fn every_wrong_resource_is_refused_in_words() {
-    for (name, changes, expected) in CASES.iter().chain(REACH_CASES).chain(COMPUTING_CASES) {
+    let cases = PARTITION_CASES.iter().chain(CASES).chain(REACH_CASES).chain(COMPUTING_CASES);
+    for (name, changes, expected) in cases {
         let mut text = BASE.to_owned();
         for (from, to) in *changes {
             assert!(text.contains(from), "{name}: the base has no {from:?}");

@@ -118,6 +118,7 @@ fn plan() -> Plan {
         ],
         primary_key: vec!["race".into(), "car".into()],
         keep: Keep::Latest,
+        partitions: None,
     };
     Plan {
         pipeline: "race".into(),

@@ -34,6 +34,8 @@ struct Found {
     keep: String,
     primary_key: String,
     columns: KnownColumns,
+    /// The column that it is divided by, if it is.
+    divided_by: Option<String>,
     /// Names of the columns that were declared last, in order.
     declared: Vec<String>,
 }
@@ -48,7 +50,7 @@ pub(super) async fn ensure(
     if let Some(found) = find(connection, names, spec).await?
         && exists(connection, &names.schema, &found.physical).await?
     {
-        match compare(&spec.plan, &found.keep, &found.primary_key, &found.columns) {
+        match fits(&spec.plan, &found) {
             Err(reason) => return Ok(Err(reason)),
             Ok(new) if new.is_empty() && is_as_declared(&spec.plan, &found) => {
                 return Ok(Ok(found.physical));
@@ -73,8 +75,7 @@ pub(super) async fn ensure(
     let physical = match &found {
         None => create(&mut transaction, names, spec).await?,
         Some(found) => {
-            let compared = compare(&spec.plan, &found.keep, &found.primary_key, &found.columns);
-            let new = match compared {
+            let new = match fits(&spec.plan, found) {
                 Ok(new) => new,
                 Err(reason) => return Ok(Err(reason)),
             };
@@ -94,6 +95,61 @@ pub(super) async fn ensure(
     remember(&mut transaction, names, spec, &known).await?;
     transaction.commit().await?;
     Ok(Ok(physical))
+}
+
+/// What does not fit, if a generation is there and cannot become what is declared.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    names: &Names,
+    spec: &TableSpec,
+) -> Result<Result<(), String>, sqlx::Error> {
+    match find(connection, names, spec).await? {
+        Some(found) if exists(connection, &names.schema, &found.physical).await? => {
+            Ok(fits(&spec.plan, &found).map(|_| ()))
+        }
+        _ => Ok(Ok(())),
+    }
+}
+
+/// The columns to add, or what does not fit.
+fn fits<'a>(plan: &'a TablePlan, found: &Found) -> Result<Vec<&'a ColumnPlan>, String> {
+    let by = plan.partitions.as_ref().map(|partitions| &partitions.by);
+    match (by, &found.divided_by) {
+        (Some(by), None) => {
+            return Err(format!("it is one table, and no table can be divided by `{by}` later"));
+        }
+        (None, Some(by)) => {
+            return Err(format!("it is divided by `{by}`, and no `partitions` are declared"));
+        }
+        (Some(by), Some(found)) if by != found => {
+            return Err(format!("it is divided by `{found}`, not by `{by}`"));
+        }
+        _ => {}
+    }
+    compare(plan, &found.keep, &found.primary_key, &found.columns)
+}
+
+/// The column that a table is divided by, if it is: what else it may be divided by, as the
+/// database says it.
+async fn divided_by(
+    connection: &mut PgConnection,
+    names: &Names,
+    physical: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let found: Option<(String,)> = sqlx::query_as(
+        "SELECT CASE WHEN p.partstrat = 'r' AND p.partnatts = 1 AND a.attname IS NOT NULL
+                     THEN a.attname::text ELSE pg_get_partkeydef(c.oid) END
+         FROM pg_catalog.pg_partitioned_table p
+              JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+         WHERE n.nspname = $1 AND c.relname = $2",
+    )
+    .bind(&names.schema)
+    .bind(physical)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.map(|(by,)| by))
 }
 
 /// Whether the catalogue says what is declared.
@@ -130,13 +186,14 @@ async fn find(
     let columns: Vec<(String, String, bool, bool)> = sqlx::query_as(AssertSqlSafe(columns))
         .bind(&spec.plan.name)
         .bind(spec.generation)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
+    let divided_by = divided_by(connection, names, &physical).await?;
     let declared = columns.iter().filter(|column| column.3).map(|column| column.0.clone());
     let declared = declared.collect();
     let columns =
         columns.into_iter().map(|(name, kind, nullable, _)| (name, (kind, nullable))).collect();
-    Ok(Some(Found { physical, keep, primary_key, columns, declared }))
+    Ok(Some(Found { physical, keep, primary_key, columns, divided_by, declared }))
 }
 
 /// Creates a generation's table. The first generation of a table is served from now on.

@@ -217,6 +217,8 @@ fn session(settings: &PostgresSettings) -> String {
                 set_config('lock_timeout', '{}', false),
                 set_config('idle_in_transaction_session_timeout', '{statement}', false),
                 set_config('jit', 'off', false),
+                set_config('datestyle', 'ISO', false),
+                set_config('timezone', 'UTC', false),
                 CASE current_setting('synchronous_commit') WHEN 'off'
                 THEN set_config('synchronous_commit', 'on', false) END",
         LOCK.as_millis().min(statement)

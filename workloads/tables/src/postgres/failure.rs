@@ -111,6 +111,9 @@ fn of_the_server(error: &PgDatabaseError) -> Failure {
         "42P01" | "42703" | "42804" | "42883" | "42P10" | "0A000" | "26000" | "3F000" => {
             Failure::Table(said)
         }
+        // A partition that was there has gone. It is known by the server's own function, since
+        // its message may be in any language, and a constraint has the same code.
+        "23514" if error.routine() == Some("ExecFindPartition") => Failure::Table(said),
         _ => match code.get(..2) {
             // Values, constraints, limits such as the length of an index entry, views' checks and
             // what a trigger raises: the rows are the reason.

@@ -5,11 +5,13 @@
 //! that every process sees what another one has changed.
 
 mod catalogue;
+mod clean;
 mod commit;
 mod connect;
 mod error;
 mod failure;
 mod names;
+mod partitions;
 mod provision;
 mod schema;
 mod select;
@@ -39,7 +41,10 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use tokio::time::timeout;
 
+use crate::Cell;
 use crate::ClaimError;
+use crate::CleanTableError;
+use crate::Cleaned;
 use crate::CommitError;
 use crate::EnsureTableError;
 use crate::LookUp;
@@ -52,16 +57,26 @@ use crate::SinkPartition;
 use crate::SinkTable;
 use crate::TableSpec;
 use crate::TableStore;
+use crate::periods::PartitionColumn;
+use crate::periods::Periods;
+use crate::periods::now_micros;
+use clean::Expired;
 use commit::Commit;
 use commit::Outcome;
 use connect::Connections;
 use failure::Failure;
 use names::Names;
+use partitions::Divided;
+use partitions::Missing;
+use partitions::Partitions;
 use table::ServedTable;
 use table::Table;
 
 /// How often something is tried with what was learned anew from the database.
 const ATTEMPTS: usize = 3;
+
+/// How often partitions are looked for and made for the rows of one commit.
+const ROUNDS: usize = 12;
 
 /// Tables in a Postgres schema.
 pub struct PostgresStore {
@@ -72,6 +87,8 @@ pub struct PostgresStore {
     filled: RwLock<HashMap<(String, i32), Arc<Table>>>,
     /// Tables that were looked up, as they were then.
     looked_up: RwLock<HashMap<String, Arc<ServedTable>>>,
+    /// Microseconds since 1970: which times are near enough for partitions of their own.
+    clock: fn() -> i64,
 }
 
 /// Runs a future on a connection, for as long as an answer is waited for.
@@ -111,6 +128,7 @@ impl PostgresStore {
             names: Names::new(&schema),
             filled: RwLock::default(),
             looked_up: RwLock::default(),
+            clock: now_micros,
         };
         let prepared: Result<i32, Failure> =
             on!(store, connection => schema::prepare(&mut connection, &store.names));
@@ -128,6 +146,13 @@ impl PostgresStore {
             return Err(ConnectStoreError::Version { place, schema, found, supported });
         }
         Ok(store)
+    }
+
+    /// The same store with another clock, in microseconds since 1970. It decides which times are
+    /// near enough for partitions of their own, and nothing else.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> i64) -> Self {
+        Self { clock, ..self }
     }
 
     /// The schema that the tables are in.
@@ -157,6 +182,56 @@ impl PostgresStore {
         Ok(table)
     }
 
+    /// Makes the partitions that rows need and that are not there.
+    async fn make_room(
+        &self,
+        table: &Table,
+        generation: i32,
+        rows: &[Row],
+    ) -> Result<(), CommitError> {
+        let (Some(partitions), Some(column)) =
+            (&table.plan.partitions, PartitionColumn::of(&table.plan))
+        else {
+            return Ok(());
+        };
+        if rows.iter().any(|row| row.cells.get(column.index()) == Some(&Cell::Null)) {
+            let by = &partitions.by;
+            return Err(CommitError::Refused(format!("column `{by}` must have a time")));
+        }
+        let divided = Divided { table: &table.plan.name, generation, partitions };
+        let periods = Periods::of(partitions);
+        let times = || rows.iter().filter_map(|row| column.time(row));
+        for _ in 0..ROUNDS {
+            let known = table.partitions.read().clone();
+            let missing = match &known {
+                // Whatever it is, what is there is learned on the way.
+                None => Missing::default(),
+                Some(known) => known.missing(times(), periods, (self.clock)()),
+            };
+            if known.is_some() && missing.is_empty() {
+                return Ok(());
+            }
+            let made: Result<Option<Partitions>, Failure> = on!(self, connection => async {
+                if known.is_some() {
+                    partitions::make(&mut connection, &self.names, divided, &missing).await
+                } else {
+                    partitions::read(&mut connection, &self.names, &table.physical).await.map(Some)
+                }
+            });
+            match made {
+                Ok(Some(found)) => *table.partitions.write() = Some(Arc::new(found)),
+                // The commit finds out what has become of the table.
+                Ok(None) | Err(Failure::Table(_)) => return Ok(()),
+                // The partition for the rest takes the rows until they can be moved.
+                Err(Failure::Moment(_)) if known.is_some_and(|known| known.rest.is_some()) => {
+                    return Ok(());
+                }
+                Err(failure) => return Err(CommitError::Unavailable(failure.reason())),
+            }
+        }
+        Ok(())
+    }
+
     /// The table that is served under a name.
     async fn served_table(&self, name: &str) -> Result<Option<Arc<ServedTable>>, Failure> {
         let known = self.looked_up.read().get(name).cloned();
@@ -175,6 +250,34 @@ impl PostgresStore {
             None => looked_up.remove(name),
         };
         Ok(found)
+    }
+}
+
+impl PostgresStore {
+    async fn clean_divided(
+        &self,
+        divided: Divided<'_>,
+        now: i64,
+        cleaned: &mut Cleaned,
+    ) -> Result<(), Failure> {
+        let expired: Result<Option<Expired>, Failure> = on!(self, connection =>
+            clean::prepare(&mut connection, &self.names, divided, now));
+        let Some(expired) = expired? else { return Ok(()) };
+        for partition in &expired.partitions {
+            let dropped: Result<bool, Failure> = on!(self, connection =>
+                clean::drop_partition(&mut connection, &self.names, divided, partition));
+            cleaned.partitions += u64::from(dropped?);
+        }
+        let Some(rest) = &expired.rest else { return Ok(()) };
+        loop {
+            let deleted: Result<u64, Failure> = on!(self, connection =>
+                clean::delete_rest(&mut connection, divided, rest, expired.before));
+            let deleted = deleted?;
+            cleaned.rows += deleted;
+            if deleted < clean::BATCH {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -207,6 +310,31 @@ impl TableStore for PostgresStore {
             self.filled.write().insert((table(), spec.generation), filled);
         }
         Ok(())
+    }
+
+    async fn check_table(&self, table: &TableSpec) -> Result<(), EnsureTableError> {
+        let name = || table.plan.name.clone();
+        let checked: Result<Result<(), String>, Failure> = on!(self, connection =>
+            catalogue::check(&mut connection, &self.names, table));
+        let checked = checked.map_err(|failure| EnsureTableError::Create {
+            table: name(),
+            source: failure.reason().into(),
+        })?;
+        checked.map_err(|reason| EnsureTableError::Incompatible { table: name(), reason })
+    }
+
+    async fn clean(&self, table: &TableSpec, now: i64) -> Result<Cleaned, CleanTableError> {
+        let Some(partitions) = &table.plan.partitions else { return Ok(Cleaned::default()) };
+        let divided = Divided { table: &table.plan.name, generation: table.generation, partitions };
+        let mut cleaned = Cleaned::default();
+        match self.clean_divided(divided, now, &mut cleaned).await {
+            // The table is not there, or another generation has its name.
+            Ok(()) | Err(Failure::Table(_)) => Ok(cleaned),
+            Err(failure) => {
+                let table = table.plan.name.clone();
+                Err(CleanTableError { table, reason: failure.reason() })
+            }
+        }
     }
 
     async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {
@@ -267,6 +395,7 @@ impl TableStore for PostgresStore {
         let commit = Commit { claim, rows, from, next };
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
+            self.make_room(&table, generation, rows).await?;
             let done: Result<Outcome, Failure> = on!(self, connection =>
                 commit::commit(&mut connection, &self.names, &table, &commit));
             match done {

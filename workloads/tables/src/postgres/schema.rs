@@ -104,6 +104,24 @@ pub(super) async fn lock(connection: &mut PgConnection, names: &Names) -> Result
         .map(|_| ())
 }
 
+/// The same if no one else changes tables at present; whether that is so.
+pub(super) async fn try_lock(
+    connection: &mut PgConnection,
+    names: &Names,
+) -> Result<bool, sqlx::Error> {
+    let (is_ours,): (bool,) =
+        sqlx::query_as("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(format!("millrace {}", names.schema))
+            .fetch_one(connection)
+            .await?;
+    Ok(is_ours)
+}
+
+/// From now on the transaction waits for locks only as long as others who wait behind it may.
+pub(super) async fn wait_shortly(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("SET LOCAL lock_timeout = '2s'").execute(connection).await.map(|_| ())
+}
+
 /// Whether there is a table of this name.
 pub(super) async fn exists(
     connection: &mut PgConnection,

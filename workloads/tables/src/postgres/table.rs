@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use millrace_plan::model::ColumnPlan;
 use millrace_plan::model::TablePlan;
+use parking_lot::RwLock;
 
 use super::names::Names;
+use super::partitions::Partitions;
 use super::values::plain_type;
 use super::values::sql_type;
 use crate::batch::Distinct;
@@ -29,6 +31,8 @@ pub(super) struct Table {
     pub(super) distinct: Distinct,
     /// The statement that moves the position and writes rows.
     pub(super) upsert: Arc<str>,
+    /// Which partitions there were when that was last looked for.
+    pub(super) partitions: RwLock<Option<Arc<Partitions>>>,
 }
 
 impl Table {
@@ -38,6 +42,7 @@ impl Table {
             distinct: Distinct::of(plan),
             physical: physical.to_owned(),
             plan: plan.clone(),
+            partitions: RwLock::default(),
         }
     }
 }
@@ -78,6 +83,9 @@ pub(super) fn create(names: &Names, plan: &TablePlan, physical: &str) -> String 
         "\"{EVENT_TIME}\" bigint NOT NULL, \"{EVENT_ID}\" uuid NOT NULL, PRIMARY KEY ({}))",
         key(plan)
     );
+    if let Some(partitions) = &plan.partitions {
+        let _ = write!(sql, " PARTITION BY RANGE ({})", quote(&partitions.by));
+    }
     if plan.primary_key.is_empty() {
         // Rows without a primary key are read in order of time. The database names the index.
         let _ = write!(

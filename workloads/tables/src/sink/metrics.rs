@@ -22,6 +22,11 @@ pub(super) struct SinkMetrics {
     pub(super) bytes: Family<SinkLabels, Counter>,
     pub(super) dead_letters: DeadLetterCounts,
     pub(super) waits: Family<SinkLabels, Counter>,
+    /// Rows that were not written: they were older than the retention.
+    pub(super) expired: Family<SinkLabels, Counter>,
+    /// Rows that were deleted, and partitions that were dropped.
+    pub(super) removed: Family<SinkLabels, Counter>,
+    pub(super) dropped: Family<SinkLabels, Counter>,
     pub(super) latency: Family<SinkLabels, Histogram, fn() -> Histogram>,
 }
 
@@ -33,6 +38,9 @@ impl SinkMetrics {
             bytes: Family::default(),
             dead_letters: observer.dead_letters().clone(),
             waits: Family::default(),
+            expired: Family::default(),
+            removed: Family::default(),
+            dropped: Family::default(),
             // 1 ms to about 9 hours: a row may come from a window.
             latency: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 4.0, 13))
@@ -53,6 +61,21 @@ impl SinkMetrics {
             "table_waits",
             "Attempts of a table sink that failed for the time being",
             metrics.waits.clone(),
+        );
+        observer.register(
+            "table_rows_expired",
+            "Rows that were not written, since they were older than the table's retention",
+            metrics.expired.clone(),
+        );
+        observer.register(
+            "table_rows_removed",
+            "Rows that were deleted because they were older than the table's retention",
+            metrics.removed.clone(),
+        );
+        observer.register(
+            "table_partitions_dropped",
+            "Partitions that were dropped because they were older than the table's retention",
+            metrics.dropped.clone(),
         );
         observer.register(
             "table_latency_seconds",

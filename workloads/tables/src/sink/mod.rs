@@ -4,6 +4,7 @@
 //! transaction of the database; what is no row becomes a dead letter before the position moves
 //! past it.
 
+mod cleaning;
 mod committed;
 mod dead_letters;
 mod error;
@@ -34,11 +35,13 @@ use millrace_plan::model::TablePlan;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 use tracing::warn;
 
 use crate::TableSpec;
 use crate::TableStore;
+use cleaning::keep_clean;
 use metrics::SinkMetrics;
 use partition::PartitionReader;
 
@@ -146,6 +149,9 @@ impl SinkContext {
 /// its alone, and otherwise those that it gets as a member of the group that is called as
 /// [`TableSink::task_stage`] says, as long as it has them.
 ///
+/// Meanwhile the table's partitions are made ahead, and rows older than its retention are removed,
+/// and not written; neither happens where `upstream_finished` is given.
+///
 /// While the log or the database is unavailable the sink waits, says why, and goes on by itself.
 ///
 /// # Errors
@@ -158,6 +164,11 @@ pub async fn run_table_sink(
     shutdown: CancellationToken,
 ) -> Result<(), RunSinkError> {
     let sink = Arc::new(sink);
+    // A run that ends by itself gives the same whenever it is made.
+    let _cleaning = (sink.table.partitions.is_some() && upstream_finished.is_none()).then(|| {
+        let stop = shutdown.clone();
+        AbortOnDropHandle::new(tokio::spawn(keep_clean(Arc::clone(&sink), context.clone(), stop)))
+    });
     let mut inputs = JoinSet::new();
     for input in &sink.inputs {
         let component = context.observer.component(

@@ -166,6 +166,9 @@ impl PartitionReader {
         let log = Arc::clone(&self.context.log);
         let (sink, input) = (Arc::clone(&self.sink), self.input.clone());
         let mut reading = Reading::new(log, sink, input, self.partition);
+        if upstream_finished.is_none() {
+            reading = reading.with_retention();
+        }
         let mut ahead = None;
         loop {
             // Asked before the read: what was appended before upstream finished is then read.

@@ -15,6 +15,9 @@ use super::RowOrder;
 use super::SinkInput;
 use super::TableSink;
 use crate::Row;
+use crate::now_micros;
+use crate::periods::PartitionColumn;
+use crate::periods::Periods;
 
 /// Entries of a read while the reader keeps up, and while it is far behind.
 const ENTRIES: usize = 1000;
@@ -26,6 +29,8 @@ pub(super) struct Reading {
     sink: Arc<TableSink>,
     input: SinkInput,
     partition: Partition,
+    /// Which rows have gone by retention; none if all are written.
+    retention: Option<(PartitionColumn, Periods)>,
     /// Entries of the next read.
     entries: usize,
 }
@@ -39,6 +44,8 @@ pub(super) struct Batch {
     pub(super) records: Vec<(Offset, Record)>,
     /// What is no row, and why not.
     pub(super) refused: Vec<(Offset, Record, String)>,
+    /// Rows that are older than the table's retention.
+    pub(super) expired: u64,
     /// Where to read on.
     pub(super) next: Offset,
 }
@@ -54,7 +61,15 @@ impl Reading {
         input: SinkInput,
         partition: Partition,
     ) -> Self {
-        Self { log, sink, input, partition, entries: ENTRIES }
+        Self { log, sink, input, partition, retention: None, entries: ENTRIES }
+    }
+
+    /// The same reader, which leaves out what is older than the table's retention.
+    pub(super) fn with_retention(self) -> Self {
+        let table = &self.sink.table;
+        let periods = table.partitions.as_ref().map(Periods::of);
+        let retention = PartitionColumn::of(table).zip(periods);
+        Self { retention, ..self }
     }
 
     /// Reads from an offset on.
@@ -66,6 +81,12 @@ impl Reading {
         let mut batch = Batch { next: read.next.max(from), ..Batch::default() };
         batch.rows.reserve_exact(read.entries.len());
         batch.records.reserve_exact(read.entries.len());
+        let kept_from = self.retention.and_then(|(column, periods)| {
+            periods.kept_from(now_micros()).map(|kept_from| (column, kept_from))
+        });
+        let has_gone = |row: &Row| {
+            kept_from.is_some_and(|(column, from)| column.time(row).is_some_and(|time| time < from))
+        };
         for (offset, entry) in read.entries {
             let Entry::Record(record) = entry else { continue };
             let order = match self.input.order {
@@ -73,6 +94,7 @@ impl Reading {
                 RowOrder::Offset => offset,
             };
             match Row::of(&record, order, &self.sink.table) {
+                Ok(row) if has_gone(&row) => batch.expired += 1,
                 Ok(row) => {
                     batch.rows.push(row);
                     batch.records.push((offset, record));

@@ -41,6 +41,9 @@ impl PartitionReader {
         if !quiet {
             self.commit(claims, &batch, batch.next).await?;
         }
+        if batch.expired > 0 {
+            self.context.metrics.expired.get_or_create(&self.labels).inc_by(batch.expired);
+        }
         self.position = batch.next;
         if let Some(watermark) = watermark.max(self.component.watermark()) {
             self.component.set_watermark(watermark);

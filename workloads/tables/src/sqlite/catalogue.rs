@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
 use tracing::warn;
 
+use super::clean;
 use super::serving;
 use super::sql;
 use crate::EnsureTableError;
@@ -75,9 +76,34 @@ pub(super) async fn ensure(
             new
         }
     };
+    if let Some(index) = clean::create_index(spec, &name) {
+        sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut *transaction).await.map_err(failed)?;
+    }
     remember(&mut transaction, spec, &name, &new_columns).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(name)
+}
+
+/// What does not fit, if a generation is there and cannot become what is declared.
+pub(super) async fn check(
+    pool: &SqlitePool,
+    spec: &TableSpec,
+    served: Option<i32>,
+) -> Result<Result<(), String>, sqlx::Error> {
+    let name = if served == Some(spec.generation) {
+        spec.plan.name.clone()
+    } else {
+        sql::waiting_name(&spec.plan.name, spec.generation)
+    };
+    let mut connection = pool.acquire().await?;
+    let existing: Option<(String, String)> =
+        sqlx::query_as(r#"SELECT "keep", "primary_key" FROM "_millrace_tables" WHERE "table" = ?"#)
+            .bind(&name)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some((keep, key)) = existing else { return Ok(Ok(())) };
+    let known = columns(&mut connection, &name).await?;
+    Ok(compare(&spec.plan, &keep, &key, &known).map(|_| ()))
 }
 
 /// The name that a generation has in the database. The first generation of a table is served from
@@ -140,6 +166,7 @@ pub(super) async fn served_plan(
         columns: columns.collect(),
         primary_key: key_of(&primary_key),
         keep,
+        partitions: None,
     }))
 }
 

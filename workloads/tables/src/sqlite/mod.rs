@@ -4,6 +4,7 @@
 //! was committed survives the machine. Other programs may read the file at any time.
 
 mod catalogue;
+mod clean;
 mod commit;
 mod copy;
 mod group;
@@ -36,6 +37,8 @@ use sqlx::SqlitePool;
 use tokio::sync::RwLock;
 
 use crate::ClaimError;
+use crate::CleanTableError;
+use crate::Cleaned;
 use crate::CommitError;
 use crate::DatabaseError;
 use crate::EnsureTableError;
@@ -50,6 +53,7 @@ use crate::SinkPartition;
 use crate::SinkTable;
 use crate::TableSpec;
 use crate::TableStore;
+use crate::periods::Periods;
 use group::Writer;
 use sql::Table;
 
@@ -126,6 +130,36 @@ impl TableStore for SqliteStore {
             self.learn(spec, &physical).await?;
         }
         Ok(())
+    }
+
+    async fn check_table(&self, table: &TableSpec) -> Result<(), EnsureTableError> {
+        let name = || table.plan.name.clone();
+        let failed = |source: DatabaseError| EnsureTableError::Create { table: name(), source };
+        let served = self.served(&table.plan.name).await.map_err(|error| failed(error.into()))?;
+        let checked = catalogue::check(&self.readers, table, served).await;
+        let checked = checked.map_err(|error| failed(error.into()))?;
+        checked.map_err(|reason| EnsureTableError::Incompatible { table: name(), reason })
+    }
+
+    async fn clean(&self, spec: &TableSpec, now: i64) -> Result<Cleaned, CleanTableError> {
+        let mut cleaned = Cleaned::default();
+        let Some(partitions) = &spec.plan.partitions else { return Ok(cleaned) };
+        let Some(before) = Periods::of(partitions).kept_from(now) else { return Ok(cleaned) };
+        let name = &spec.plan.name;
+        loop {
+            let tables = self.tables.read().await;
+            let table = tables.get(name).and_then(|table| table.get(spec.generation));
+            let Some(table) = table else { return Ok(cleaned) };
+            let deleted = clean::delete(&self.writer, table, &partitions.by, before).await;
+            let deleted = deleted.map_err(|error| CleanTableError {
+                table: name.clone(),
+                reason: error.to_string(),
+            })?;
+            cleaned.rows += deleted;
+            if deleted < clean::BATCH {
+                return Ok(cleaned);
+            }
+        }
     }
 
     async fn served(&self, table: &str) -> Result<Option<i32>, ServeError> {

@@ -115,6 +115,7 @@ mod tests {
             ],
             primary_key: vec!["at".into(), "car".into()],
             keep: Keep::Latest,
+            partitions: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("tables.sqlite")).await.unwrap();

@@ -69,6 +69,8 @@ impl Table {
             columns: self.columns.to_vec(),
             primary_key: self.primary_key.clone(),
             keep: self.keep,
+            // Nothing of a table's statements depends on them.
+            partitions: None,
         };
         Self::new(&plan, physical)
     }

@@ -35,6 +35,7 @@ fn types() -> TablePlan {
         ],
         primary_key: vec!["k".into()],
         keep: Keep::Latest,
+        partitions: None,
     }
 }
 

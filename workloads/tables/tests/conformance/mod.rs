@@ -2,6 +2,7 @@
 //! store; `rules!` makes a test of each.
 
 mod look_ups;
+mod partitions;
 
 use millrace_core::EventId;
 use millrace_plan::model::ColumnType;
@@ -53,6 +54,16 @@ macro_rules! rules {
             positions_are_told_by_generation,
             rows_without_a_primary_key_switch_twice,
             a_name_of_the_greatest_length_has_generations_too,
+            rows_of_any_time_are_in_a_divided_table,
+            a_divided_table_keeps_the_latest_of_a_key_and_knows_repetitions,
+            a_zombie_writes_nothing_into_a_divided_table,
+            a_row_without_the_time_that_divides_is_refused,
+            rows_whose_period_ended_before_the_retention_are_removed,
+            without_retention_nothing_is_removed,
+            many_rows_are_removed_at_once,
+            a_divided_table_is_rebuilt_beside_the_old_and_exchanged,
+            a_look_up_in_a_divided_table_filters_orders_and_pages,
+            the_length_of_partitions_and_the_retention_may_change,
         );
     };
     ($make:path; $($rule:ident),* $(,)?) => {
@@ -66,6 +77,7 @@ macro_rules! rules {
     };
 }
 pub(crate) use look_ups::*;
+pub(crate) use partitions::*;
 pub(crate) use rules;
 
 pub(crate) fn spec(plan: TablePlan) -> TableSpec {
@@ -269,6 +281,14 @@ pub(crate) async fn what_a_table_cannot_become_is_refused_with_the_reason(store:
         "its primary key is (car), not (car,seen)"
     );
     assert_eq!(reason(|plan| plan.keep = Keep::First).await, "it keeps `latest`, not `first`");
+    let mut plan = cars(Keep::Latest);
+    plan.keep = Keep::First;
+    let refused = store.check_table(&spec(plan)).await;
+    assert!(matches!(refused, Err(EnsureTableError::Incompatible { .. })), "{refused:?}");
+    store.check_table(&spec(cars(Keep::Latest))).await.unwrap();
+    let unknown = TablePlan { name: "boats".into(), ..cars(Keep::Latest) };
+    store.check_table(&spec(unknown)).await.unwrap();
+    assert_eq!(store.served("boats").await.unwrap(), None);
 }
 
 fn generation(generation: i32, keep: Keep) -> TableSpec {

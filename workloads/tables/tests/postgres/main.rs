@@ -12,6 +12,7 @@ mod faults;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod parity;
+mod partitions;
 mod place;
 mod processes;
 mod refused;

@@ -131,6 +131,7 @@ fn random_rows_give_the_same_export_in_both_databases() {
                 columns: COLUMNS.map(|(name, kind)| column(name, kind, nullable(name))).to_vec(),
                 primary_key: key.iter().map(|name| (*name).to_owned()).collect(),
                 keep,
+                partitions: None,
             };
             let (one, other) = runtime.block_on(async {
                 (fill(&sqlite, &plan, &commits).await, fill(&postgres, &plan, &commits).await)

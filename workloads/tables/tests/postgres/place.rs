@@ -13,6 +13,8 @@ use sqlx::PgConnection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::conformance::noon;
+
 /// A schema, and the files that lead to it.
 pub(crate) struct Place {
     pub(crate) settings: PostgresSettings,
@@ -117,7 +119,7 @@ pub(crate) async fn ask(session: &mut PgConnection, sql: &str) -> String {
 /// A store in a schema of its own, and what keeps it alive.
 pub(crate) async fn empty_store() -> (PostgresStore, Place) {
     let place = Place::shared();
-    (place.store().await, place)
+    (place.store().await.with_clock(|| noon(12)), place)
 }
 
 /// Waits until something is so.

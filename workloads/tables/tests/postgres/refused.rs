@@ -29,6 +29,7 @@ async fn what_the_database_cannot_hold_is_refused_with_the_reason() {
         ],
         primary_key: vec!["k".into()],
         keep: Keep::Latest,
+        partitions: None,
     };
     store.ensure_tables(&[spec(plan)]).await.unwrap();
     let (claim, _) = store.claim(&partition()).await.unwrap();
