@@ -1,0 +1,17 @@
+//! Where the edge's certificate is.
+
+use crate::pipeline::Pipeline;
+
+/// The Secret with the edge's `tls.crt` and `tls.key`: the one that the resource names, the one that
+/// cert-manager writes, or our own.
+pub(crate) fn certificate_secret(pipeline: &Pipeline) -> String {
+    let Pipeline { names, exposure, .. } = pipeline;
+    let tls = exposure.tls.as_ref();
+    if let Some(secret) = tls.and_then(|tls| tls.secret.as_ref()) {
+        return secret.name.to_string();
+    }
+    match tls.and_then(|tls| tls.cert_manager.as_ref()) {
+        Some(_) => names.of("issued-certificate"),
+        None => names.of("edge-certificate"),
+    }
+}

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Starts nginx, and has it read its configuration and certificate again when they change.
+#
+#   start.sh CONFIGURATION CERTIFICATE TEMPORARY [RESOLV.CONF]
+#
+# Folders of nginx.conf, of tls.crt and tls.key, and one that may be written.
+set -u
+configuration=$1
+certificate=$2
+temporary=$3
+resolv=${4:-/etc/resolv.conf}
+
+say() { printf 'edge: %s\n' "$*" >&2; }
+
+# nginx asks DNS itself, so that it follows pods: by whom this pod asks.
+servers=
+while read -r word address _; do
+    [ "$word" = nameserver ] || continue
+    case $address in
+        *%*) continue ;;
+        *:*:*) address="[$address]" ;;
+    esac
+    servers="$servers $address"
+done <"$resolv"
+if [ -z "$servers" ]; then
+    say "$resolv names no nameserver that could be asked; set dnsPolicy or dnsConfig of the pods"
+    exit 1
+fi
+printf 'resolver%s valid=2s;\n' "$servers" >"$temporary/resolver.conf"
+
+state() {
+    cat "$configuration/nginx.conf" "$certificate/tls.crt" "$certificate/tls.key" | sha256sum
+}
+
+# Where the machine has no IPv6, listening on it would end nginx.
+prepare() {
+    if [ -e /proc/net/if_inet6 ]; then
+        cat "$configuration/nginx.conf"
+    else
+        grep -v 'listen \[::\]' "$configuration/nginx.conf"
+    fi >"$1"
+}
+
+run() { nginx -e stderr -p "$temporary" -c "$@"; }
+
+# What has been found good replaces what is used, so that a mistake changes nothing. It is tried
+# again, and said again, until it is mended.
+watch() {
+    while sleep "${EDGE_WATCH_SECONDS:-5}"; do
+        now=$(state)
+        [ "$now" = "$loaded" ] && continue
+        prepare "$temporary/next.conf"
+        if run "$temporary/next.conf" -t -q; then
+            mv "$temporary/next.conf" "$temporary/nginx.conf"
+            run "$temporary/nginx.conf" -s reload
+            loaded=$now
+            say "configuration and certificate have been read again"
+        else
+            say "the new configuration or certificate cannot be used; the one before stays in use"
+        fi
+    done
+}
+
+# Requests that are under way end; what lasts longer is cut.
+stop() {
+    trap '' TERM QUIT INT
+    kill -QUIT "$nginx" 2>/dev/null
+    (sleep 25 && kill -TERM "$nginx" 2>/dev/null) &
+    killer=$!
+}
+
+loaded=$(state)
+prepare "$temporary/nginx.conf"
+nginx -e stderr -p "$temporary" -c "$temporary/nginx.conf" &
+nginx=$!
+killer=
+trap stop TERM QUIT INT
+watch &
+watcher=$!
+# A signal ends the waiting, not nginx.
+while
+    wait "$nginx"
+    status=$?
+    kill -0 "$nginx" 2>/dev/null
+do :; done
+kill "$watcher" $killer 2>/dev/null
+exit "$status"
