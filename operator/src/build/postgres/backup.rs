@@ -1,0 +1,119 @@
+//! Dumps of the database at certain times, to a volume of their own.
+
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::CronJobSpec;
+use k8s_openapi::api::batch::v1::JobSpec;
+use k8s_openapi::api::batch::v1::JobTemplateSpec;
+use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::PersistentVolumeClaimVolumeSource;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::Volume;
+use millrace_api::BackupSpec;
+use millrace_api::DeletionPolicy;
+
+use super::CONFIGURATION;
+use super::OWNER;
+use super::USER;
+use super::configuration;
+use crate::build::pod;
+use crate::build::pod::Pod;
+use crate::build::pod::Reads;
+use crate::build::volume;
+use crate::names::Part;
+use crate::object;
+use crate::pipeline::ManagedPostgres;
+use crate::pipeline::Pipeline;
+
+/// The volume of dumps. It stays where volumes stay.
+pub(super) fn build_claim(pipeline: &Pipeline, spec: &BackupSpec) -> PersistentVolumeClaim {
+    let names = &pipeline.names;
+    let name = names.part(Part::Backup);
+    let mut metadata = object::metadata(names, &pipeline.owner, Part::Backup, name);
+    if pipeline.deletion_policy == DeletionPolicy::Keep {
+        metadata.owner_references = None;
+    }
+    PersistentVolumeClaim {
+        metadata,
+        spec: Some(volume::claim(&spec.storage)),
+        ..PersistentVolumeClaim::default()
+    }
+}
+
+/// When dumps are made.
+pub(super) fn build_cron_job(
+    pipeline: &Pipeline,
+    spec: &BackupSpec,
+    postgres: &ManagedPostgres,
+) -> CronJob {
+    let names = &pipeline.names;
+    let name = names.part(Part::Backup);
+    CronJob {
+        metadata: object::metadata(names, &pipeline.owner, Part::Backup, name),
+        spec: Some(CronJobSpec {
+            schedule: spec.schedule.to_string(),
+            time_zone: Some("Etc/UTC".to_owned()),
+            concurrency_policy: Some("Forbid".to_owned()),
+            starting_deadline_seconds: Some(3600),
+            successful_jobs_history_limit: Some(1),
+            failed_jobs_history_limit: Some(3),
+            job_template: JobTemplateSpec {
+                spec: Some(JobSpec {
+                    backoff_limit: Some(2),
+                    template: template(pipeline, postgres),
+                    ..JobSpec::default()
+                }),
+                ..JobTemplateSpec::default()
+            },
+            ..CronJobSpec::default()
+        }),
+        ..CronJob::default()
+    }
+}
+
+fn template(pipeline: &Pipeline, postgres: &ManagedPostgres) -> PodTemplateSpec {
+    let names = &pipeline.names;
+    let dumps = Volume {
+        name: "backup".to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: names.part(Part::Backup),
+            ..PersistentVolumeClaimVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
+    let container = Container {
+        name: "backup".to_owned(),
+        image: Some(pipeline.images.postgres.clone()),
+        command: Some(vec!["/bin/bash".to_owned(), format!("{CONFIGURATION}/backup.sh")]),
+        resources: Some(postgres.resources.clone()),
+        volume_mounts: Some(vec![
+            pod::write_mount("backup", "/backup"),
+            pod::read_mount("configuration", CONFIGURATION),
+            pod::read_mount("owner", OWNER),
+            pod::read_mount("trust", "/etc/millrace/trust"),
+        ]),
+        ..Container::default()
+    };
+    let mut template = pod::template(
+        pipeline,
+        Pod {
+            part: Part::Backup,
+            user: USER,
+            containers: vec![container],
+            init_containers: Vec::new(),
+            volumes: vec![
+                dumps,
+                pod::config_map_volume("configuration", &configuration::name(names), &[]),
+                pod::secret_volume("owner", &names.of("postgres-owner"), &[]),
+                pod::config_map_volume("trust", &names.of("trust"), &[]),
+            ],
+            temporary: "64Mi",
+            grace_seconds: 30,
+            reads: Reads::default(),
+        },
+    );
+    if let Some(spec) = &mut template.spec {
+        spec.restart_policy = Some("Never".to_owned());
+    }
+    template
+}
