@@ -1,0 +1,213 @@
+//! What is known of the objects that pipelines have: kept small, by watching. Of most only who owns
+//! which of their fields is kept, since a field that somebody else has changed is no longer ours:
+//! that shows drift without their content.
+
+mod fields;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
+use millrace_api::GROUP;
+use millrace_api::KIND;
+use parking_lot::RwLock;
+
+pub use self::fields::covers;
+pub use self::fields::has_replicas;
+pub use self::workload::Workload;
+use crate::labels;
+
+/// Who writes objects.
+pub const MANAGER: &str = "millrace.dev/operator";
+
+/// Annotation of an object with the hash of what was applied.
+pub const APPLIED: &str = "millrace.dev/applied";
+
+/// A kind, as `Deployment.apps` or `Service`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindName(pub Arc<str>);
+
+impl KindName {
+    /// The name of a kind, whatever its version.
+    #[must_use]
+    pub fn of(kind: &ApiResource) -> Self {
+        if kind.group.is_empty() {
+            Self(kind.kind.as_str().into())
+        } else {
+            Self(format!("{}.{}", kind.kind, kind.group).into())
+        }
+    }
+}
+
+/// A pipeline, by its namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PipelineKey {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl PipelineKey {
+    /// The pipeline of this name in this namespace.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// The uid of the pipeline that owns it, if one does.
+    pub owner: Option<Arc<str>>,
+    /// Hash of what was applied.
+    pub applied: Option<Arc<str>>,
+    /// Which of its fields are ours, as `FieldsV1` without owners.
+    pub fields: Arc<str>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// How far its pods are, where it has some.
+    pub workload: Option<Workload>,
+}
+
+/// The objects of a pipeline, by kind and name.
+pub type Objects = BTreeMap<(KindName, Arc<str>), Known>;
+
+/// What is known of the objects of all pipelines.
+#[derive(Debug, Default)]
+pub struct Owned {
+    pipelines: RwLock<HashMap<PipelineKey, Objects>>,
+    texts: RwLock<HashSet<Arc<str>>>,
+}
+
+impl Owned {
+    /// What is known of an object with all of its content; none where it is not ours.
+    #[must_use]
+    pub fn known_whole(
+        &self,
+        kind: &KindName,
+        object: &DynamicObject,
+    ) -> Option<(PipelineKey, Known)> {
+        let (pipeline, known) = self.known(&object.metadata)?;
+        let workload = Workload::read(kind, &object.data, object.metadata.generation);
+        Some((pipeline, Known { workload, ..known }))
+    }
+
+    /// What is known of an object with this metadata; none where it is not ours.
+    #[must_use]
+    pub fn known(&self, metadata: &ObjectMeta) -> Option<(PipelineKey, Known)> {
+        let namespace = metadata.namespace.as_deref()?;
+        let label = |name: &str| metadata.labels.as_ref()?.get(name).map(String::as_str);
+        if label("app.kubernetes.io/managed-by") != Some(labels::MANAGER) {
+            return None;
+        }
+        let owner =
+            metadata.owner_references.iter().flatten().find(|owner| {
+                owner.kind == KIND && owner.api_version.split('/').next() == Some(GROUP)
+            });
+        let name = owner.map(|owner| owner.name.as_str()).or_else(|| label(labels::PIPELINE))?;
+        let applied = metadata.annotations.as_ref().and_then(|all| all.get(APPLIED));
+        let known = Known {
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            owner: owner.map(|owner| self.shared(&owner.uid)),
+            applied: applied.map(|hash| hash.as_str().into()),
+            fields: self.shared(&fields::ours(metadata)),
+            deleting: metadata.deletion_timestamp.is_some(),
+            workload: None,
+        };
+        Some((PipelineKey::new(namespace, name), known))
+    }
+
+    /// Takes note of an object. Says whether anything of it is new.
+    pub fn insert(
+        &self,
+        pipeline: &PipelineKey,
+        kind: &KindName,
+        name: &str,
+        mut known: Known,
+    ) -> bool {
+        let mut pipelines = self.pipelines.write();
+        let objects = pipelines.entry(pipeline.clone()).or_default();
+        let key = (kind.clone(), Arc::from(name));
+        let before = objects.get(&key);
+        if known.workload.is_none() {
+            known.workload = before.and_then(|before| before.workload.clone());
+        }
+        let new = before != Some(&known);
+        objects.insert(key, known);
+        new
+    }
+
+    /// Forgets an object. Says whether it was known.
+    pub fn remove(&self, pipeline: &PipelineKey, kind: &KindName, name: &str) -> bool {
+        let mut pipelines = self.pipelines.write();
+        let Some(objects) = pipelines.get_mut(pipeline) else { return false };
+        let removed = objects.remove(&(kind.clone(), Arc::from(name))).is_some();
+        if objects.is_empty() {
+            pipelines.remove(pipeline);
+        }
+        removed
+    }
+
+    /// Forgets the objects of a kind in a namespace (none: all) that are not among these, and says
+    /// whose they were: what is left after everything has been listed anew.
+    pub fn keep(
+        &self,
+        kind: &KindName,
+        namespace: Option<&str>,
+        seen: &HashSet<(PipelineKey, Arc<str>)>,
+    ) -> HashSet<PipelineKey> {
+        let mut changed = HashSet::new();
+        let mut pipelines = self.pipelines.write();
+        for (pipeline, objects) in pipelines.iter_mut() {
+            if namespace.is_some_and(|namespace| *pipeline.namespace != *namespace) {
+                continue;
+            }
+            let before = objects.len();
+            objects.retain(|(of, name), _| {
+                of != kind || seen.contains(&(pipeline.clone(), Arc::clone(name)))
+            });
+            if objects.len() != before {
+                changed.insert(pipeline.clone());
+            }
+        }
+        pipelines.retain(|_, objects| !objects.is_empty());
+        changed
+    }
+
+    /// The objects of a pipeline.
+    #[must_use]
+    pub fn objects(&self, pipeline: &PipelineKey) -> Objects {
+        self.pipelines.read().get(pipeline).cloned().unwrap_or_default()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, pipeline: &PipelineKey, kind: &KindName, name: &str) -> Option<Known> {
+        let pipelines = self.pipelines.read();
+        pipelines.get(pipeline)?.get(&(kind.clone(), Arc::from(name))).cloned()
+    }
+
+    /// The same text once, however many objects have it: those of one kind mostly do.
+    fn shared(&self, text: &str) -> Arc<str> {
+        if let Some(found) = self.texts.read().get(text) {
+            return Arc::clone(found);
+        }
+        let mut texts = self.texts.write();
+        // What nobody has any more goes when there is a lot of it.
+        if texts.len() >= 4096 && texts.len().is_multiple_of(1024) {
+            texts.retain(|text| Arc::strong_count(text) > 1);
+        }
+        let text: Arc<str> = text.into();
+        texts.insert(Arc::clone(&text));
+        text
+    }
+}

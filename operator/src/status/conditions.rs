@@ -1,0 +1,198 @@
+//! `Valid`, `Ready`, `Progressing` and `Degraded`: each with a reason and what to do next.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use millrace_api::TelemetryPipelineStatus;
+
+use super::PartState;
+use super::Seen;
+use super::waiting;
+use crate::names::Part;
+use crate::reasons;
+use crate::validate::Problem;
+
+/// Problems that are told at once.
+const TOLD: usize = 5;
+
+/// Longest message, in bytes, so that a status stays small.
+const LONGEST: usize = 4096;
+
+/// Whether a resource is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validity {
+    /// It is, with what it gets otherwise than it asks for.
+    Valid(Vec<String>),
+    /// It is not.
+    Invalid(Vec<Problem>),
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+}
+
+struct Told {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+pub(super) fn conditions(
+    seen: &Seen<'_>,
+    states: &[PartState],
+    before: Option<&TelemetryPipelineStatus>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let told =
+        [valid(seen), ready(seen, states), progressing(seen, states), degraded(seen, states)];
+    let condition = |told: Told| {
+        let was =
+            before.iter().flat_map(|status| &status.conditions).find(|was| was.type_ == told.kind);
+        // A condition changes when its status does, not when its reason does.
+        let since = was.filter(|was| was.status == told.status);
+        let since = since.map_or(Time(now), |was| was.last_transition_time.clone());
+        Condition {
+            type_: told.kind.to_owned(),
+            status: told.status.to_owned(),
+            reason: told.reason.to_owned(),
+            message: cut(told.message),
+            last_transition_time: since,
+            observed_generation: seen.generation,
+        }
+    };
+    told.into_iter().map(condition).collect()
+}
+
+fn valid(seen: &Seen<'_>) -> Told {
+    let (status, reason, message) = match &seen.validity {
+        Validity::Valid(notes) if notes.is_empty() => {
+            ("True", reasons::VALID, "the resource is valid".to_owned())
+        }
+        Validity::Valid(notes) => ("True", reasons::ADJUSTED, notes.join("; ")),
+        Validity::Invalid(problems) => {
+            let reason = problems.first().map_or(reasons::INVALID, |problem| problem.reason);
+            let mut texts: Vec<String> =
+                problems.iter().take(TOLD).map(ToString::to_string).collect();
+            if problems.len() > TOLD {
+                texts.push(format!("and {} more", problems.len() - TOLD));
+            }
+            ("False", reason, texts.join("\n"))
+        }
+        Validity::Unreadable(why) => (
+            "False",
+            reasons::UNREADABLE,
+            format!(
+                "this version of the operator cannot read the resource: {why}; write what it \
+                 knows, or upgrade the operator"
+            ),
+        ),
+    };
+    Told { kind: "Valid", status, reason, message }
+}
+
+fn ready(seen: &Seen<'_>, states: &[PartState]) -> Told {
+    let told = |status, reason, message| Told { kind: "Ready", status, reason, message };
+    let is_valid = matches!(seen.validity, Validity::Valid(_));
+    if seen.parts.is_none() {
+        let (reason, message) = if seen.paused {
+            (reasons::PAUSED, "nothing is made while paused; write paused: false")
+        } else if is_valid {
+            (reasons::WAITING, "nothing is made yet; see the condition Degraded")
+        } else {
+            let reason = valid(seen).reason;
+            (reason, "nothing is made until the resource is valid; see the condition Valid")
+        };
+        return told("False", reason, message.to_owned());
+    }
+    if let Some((reason, message)) = &seen.failure {
+        return told("False", reason, message.clone());
+    }
+    let waits: Vec<&str> = states
+        .iter()
+        .filter(|state| !state.is_ready())
+        .map(|state| state.object.as_str())
+        .collect();
+    if !waits.is_empty() {
+        let message = format!("waiting for {}", waits.join(", "));
+        return match waiting::worst(seen.names.namespace(), seen.pods) {
+            Some(worst) => told("False", worst.reason, format!("{message}; {}", worst.message)),
+            None => told("False", reasons::WAITING, message),
+        };
+    }
+    let message = match &seen.reached.url {
+        Some(url) => format!("everything runs; the dashboard is at {url}"),
+        None => "everything runs".to_owned(),
+    };
+    if seen.paused {
+        return told("True", reasons::PAUSED, message);
+    }
+    if is_valid {
+        return told("True", reasons::READY, message);
+    }
+    let message = "what was valid last runs; see the condition Valid".to_owned();
+    told("True", reasons::LAST_VALID_RUNS, message)
+}
+
+fn progressing(seen: &Seen<'_>, states: &[PartState]) -> Told {
+    let told =
+        |status, reason, message: String| Told { kind: "Progressing", status, reason, message };
+    if seen.paused {
+        let message = "paused: true leaves everything as it is; write paused: false".to_owned();
+        return told("False", reasons::PAUSED, message);
+    }
+    let moving: Vec<&str> = states
+        .iter()
+        .filter(|state| !state.is_ready())
+        .map(|state| state.object.as_str())
+        .collect();
+    if moving.is_empty() {
+        return told("False", reasons::STEADY, "nothing changes".to_owned());
+    }
+    told("True", reasons::ROLLING_OUT, format!("{} not as wanted yet", moving.join(", ")))
+}
+
+fn degraded(seen: &Seen<'_>, states: &[PartState]) -> Told {
+    let told = |reason, message| Told { kind: "Degraded", status: "True", reason, message };
+    if let Some((reason, message)) = &seen.failure
+        && *reason != reasons::WAITING
+    {
+        return told(reason, message.clone());
+    }
+    if let Some(worst) = waiting::worst(seen.names.namespace(), seen.pods)
+        && worst.degraded
+    {
+        return told(worst.reason, worst.message);
+    }
+    for state in states {
+        let Some(workload) = &state.workload else { continue };
+        let Some((reason, message)) = &workload.trouble else { continue };
+        let namespace = seen.names.namespace();
+        let object = &state.object;
+        if state.part == Part::Provision {
+            return told(
+                reasons::PROVISION_FAILED,
+                format!(
+                    "the Job {object} failed ({reason}: {message}); see `kubectl -n {namespace} \
+                     logs job/{object}`, then `kubectl -n {namespace} delete job {object}` to try \
+                     again"
+                ),
+            );
+        }
+        if !workload.is_ready() {
+            return told(reasons::PODS_REFUSED, format!("{object}: {reason}: {message}"));
+        }
+    }
+    Told {
+        kind: "Degraded",
+        status: "False",
+        reason: reasons::HEALTHY,
+        message: "nothing is known to be wrong".to_owned(),
+    }
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > LONGEST {
+        message.truncate(message.floor_char_boundary(LONGEST - '…'.len_utf8()));
+        message.push('…');
+    }
+    message
+}

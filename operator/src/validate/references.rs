@@ -1,0 +1,77 @@
+//! Secrets and ConfigMaps that a resource names: whether they are there, with their keys.
+
+use std::collections::BTreeMap;
+
+use crate::dereference::Content;
+use crate::dereference::References;
+use crate::dereference::wanted::Reader;
+use crate::dereference::wanted::Wanted;
+use crate::dereference::wanted::WantedKind;
+use crate::names::Names;
+use crate::pipeline::ContentHash;
+use crate::reasons;
+use crate::validate::Problem;
+
+/// What is missing.
+pub(crate) fn missing(names: &Names, wanted: &[Wanted], found: &References) -> Vec<Problem> {
+    wanted.iter().filter_map(|wanted| check(names, wanted, found.content(wanted))).collect()
+}
+
+/// Hashes of what pods read.
+pub(crate) fn hashes(
+    wanted: &[Wanted],
+    found: &References,
+    kind: WantedKind,
+) -> BTreeMap<String, ContentHash> {
+    let read = wanted.iter().filter(|wanted| wanted.kind == kind && wanted.reader == Reader::Pods);
+    read.filter_map(|wanted| Some((wanted.name.clone(), found.content(wanted)?.hash()))).collect()
+}
+
+fn check(names: &Names, wanted: &Wanted, found: Option<&Content>) -> Option<Problem> {
+    let kind = wanted.kind.name();
+    let Wanted { field, name, .. } = wanted;
+    let message = match found {
+        None => format!("there is no {kind} `{name}` in the namespace `{}`", names.namespace()),
+        Some(content) => {
+            let key = wanted.keys.iter().find(|key| !content.has(key))?;
+            format!("the {kind} `{name}` has no key `{key}`")
+        }
+    };
+    let hint = match (wanted.reader, found) {
+        (Reader::Operator, _) => "wait for who makes it, or correct the name".to_owned(),
+        (_, Some(_)) => format!(
+            "add it: `kubectl -n {} edit {} {name}`",
+            names.namespace(),
+            kind.to_ascii_lowercase()
+        ),
+        (_, None) => format!("make it: `{}`", command(names.namespace(), wanted)),
+    };
+    Some(Problem {
+        reason: reasons::REFERENCE_MISSING,
+        path: field.clone(),
+        message,
+        hint: Some(hint),
+    })
+}
+
+/// The command that makes it.
+fn command(namespace: &str, wanted: &Wanted) -> String {
+    let Wanted { name, keys, .. } = wanted;
+    if keys.iter().any(|key| key == "tls.key") {
+        return format!(
+            "kubectl -n {namespace} create secret tls {name} --cert=tls.crt --key=tls.key"
+        );
+    }
+    let what = match wanted.kind {
+        WantedKind::Secret => "secret generic",
+        WantedKind::ConfigMap => "configmap",
+    };
+    let mut command = format!("kubectl -n {namespace} create {what} {name}");
+    if keys.is_empty() {
+        command.push_str(" --from-file=FILE");
+    }
+    for key in keys {
+        command.push_str(&format!(" --from-file={key}"));
+    }
+    command
+}
