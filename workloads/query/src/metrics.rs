@@ -1,6 +1,7 @@
 //! Metrics of the HTTP port itself, and those that are read from the log and the parts when
 //! somebody asks.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use millrace_core::record::header::TRACEPARENT;
 use millrace_observe::Observer;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,6 +67,7 @@ pub(crate) struct QueryMetrics {
     log_sync_seconds: Counter<f64, AtomicU64>,
     log_disk_bytes: Gauge,
     standbys: StandbyMetrics,
+    reading: Arc<Mutex<()>>,
 }
 
 impl QueryMetrics {
@@ -130,8 +133,15 @@ impl QueryMetrics {
         m
     }
 
-    /// Reads what is kept elsewhere.
+    /// Reads what is kept elsewhere. What is no longer there, such as a partition that another
+    /// process has now, is not told of any longer.
     fn refresh(&self, state: &Shared) {
+        self.stream_start.clear();
+        self.stream_end.clear();
+        self.stream_event_time.clear();
+        self.up.clear();
+        self.lag.clear();
+        self.watermark_delay.clear();
         for stream in &state.plan.streams {
             for partition in 0..stream.partitions {
                 let Ok(info) = state.log.partition_info(&stream.name, partition) else { continue };
@@ -192,11 +202,14 @@ fn seconds(millis: i64) -> f64 {
 
 /// `GET /metrics`
 pub(crate) async fn metrics(State(state): State<SharedState>) -> Result<Response, Problem> {
-    state.metrics.refresh(&state);
-    let text = state
-        .observer
-        .encode()
-        .map_err(|error| Problem::internal("the metrics cannot be written", &error))?;
+    let text = {
+        // One at a time, so that nobody reads what is half refreshed.
+        let _reading = state.metrics.reading.lock();
+        state.metrics.refresh(&state);
+        state.observer.encode()
+    };
+    let text =
+        text.map_err(|error| Problem::internal("the metrics cannot be written", &error))?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }

@@ -381,3 +381,14 @@ async fn long_json_is_compressed_for_those_who_ask() {
     assert!(compressed.body.len() < plain.body.len() / 4);
     assert!(compressed.body.windows(2).any(|window| window == [0x1f, 0x8b]));
 }
+
+#[tokio::test]
+async fn metrics_tell_nothing_of_a_part_that_is_gone() {
+    let served = Served::new().await;
+    let part = served.observer.component(ComponentKind::Task, "moved", None, Some(3));
+    let metrics = async || String::from_utf8(served.get("/metrics").await.body).unwrap();
+    let line = r#"millrace_component_lag_records{kind="task",name="moved",stream="",partition="3"} 0"#;
+    assert!(metrics().await.contains(line));
+    served.observer.forget(&part.id);
+    assert!(!metrics().await.contains(r#"name="moved""#));
+}
