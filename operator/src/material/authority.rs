@@ -67,10 +67,8 @@ pub(super) fn keep_or_make(
     }
     let trusted = stored.text("trusted.crt").unwrap_or_default();
     let successor = stored.text("next.crt").zip(stored.text("next.key"));
-    let successor = successor.map(|(certificate, key)| Successor {
-        certificate,
-        key: Hidden::new(key),
-    });
+    let successor =
+        successor.map(|(certificate, key)| Successor { certificate, key: Hidden::new(key) });
     if let Some(successor) = successor {
         if rested && seen.trust {
             notes.insert(RETIRE.to_owned(), (now + STEP).to_string());

@@ -139,8 +139,11 @@ impl Work<'_> {
         nodes: i32,
         authority: &Authority,
     ) -> Result<BrokerMaterial, MaterialError> {
-        let identity =
-            stored::config_map(&self.existing.config_maps, &self.names.of("kafka-identity"), self.names)?;
+        let identity = stored::config_map(
+            &self.existing.config_maps,
+            &self.names.of("kafka-identity"),
+            self.names,
+        )?;
         let identity = Identity::keep_or_make(identity, nodes, self.existing.kafka_is_ready);
         let name = self.names.of("kafka-client");
         let taken_up = match self.stored(&name)? {

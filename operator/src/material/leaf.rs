@@ -77,11 +77,7 @@ fn good(
     good.then_some(facts.ends)
 }
 
-fn issue(
-    order: &Order<'_>,
-    authority: &Authority,
-    now: Timestamp,
-) -> Result<Leaf, rcgen::Error> {
+fn issue(order: &Order<'_>, authority: &Authority, now: Timestamp) -> Result<Leaf, rcgen::Error> {
     let signer = KeyPair::from_pem(authority.key.reveal())?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, signer)?;
     let mut parameters = certificate::named(order.name, now, LIFE);

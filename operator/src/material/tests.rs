@@ -137,7 +137,12 @@ fn certificates_are_accepted_by_who_trusts_the_authority() {
     let server = &material.database.as_ref().unwrap().server.certificate;
     assert!(accepts(trusted, server, "race-postgres.factory.svc.cluster.local", cluster.now));
     let other = Cluster::new();
-    assert!(!accepts(&other.pipeline.material.authority.trusted, edge, "race.example.com", other.now));
+    assert!(!accepts(
+        &other.pipeline.material.authority.trusted,
+        edge,
+        "race.example.com",
+        other.now
+    ));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod configuration;
 mod network;
 mod stateful_set;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use crate::object::Object;

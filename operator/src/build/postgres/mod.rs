@@ -4,6 +4,8 @@
 mod backup;
 mod configuration;
 mod stateful_set;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use k8s_openapi::api::core::v1::Service;
