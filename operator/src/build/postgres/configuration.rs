@@ -13,7 +13,9 @@ use crate::pipeline::ManagedPostgres;
 use crate::pipeline::Pipeline;
 
 const START: &str = include_str!("scripts/start.sh");
+const CONNECT: &str = include_str!("scripts/connect.sh");
 const BACKUP: &str = include_str!("scripts/backup.sh");
+const RESTORE: &str = include_str!("scripts/restore.sh");
 
 /// Within the pod the superuser alone, as the user of the operating system that runs the server;
 /// from elsewhere all, over TLS and with a password.
@@ -51,8 +53,11 @@ pub(super) fn build_config_map(pipeline: &Pipeline, postgres: &ManagedPostgres) 
     ];
     if let Some(keep) = keep {
         let host = names.host(Part::Postgres);
+        texts.push(("connect.sh", CONNECT.to_owned()));
         texts.push(("backup.sh", BACKUP.to_owned()));
-        texts.push(("backup.conf", format!("PGHOST={host}\nPGDATABASE={DATABASE}\nKEEP={keep}\n")));
+        texts.push(("restore.sh", RESTORE.to_owned()));
+        let settings = format!("PGHOST={host}\nPGDATABASE={DATABASE}\nKEEP={keep}\n");
+        texts.push(("dumps.conf", settings));
     }
     ConfigMap {
         metadata: object::metadata(names, &pipeline.owner, Part::Postgres, name(names)),

@@ -118,7 +118,7 @@ fn dumps_are_made_at_their_times_and_only_so_many_are_kept() {
     assert_eq!(job.time_zone.as_deref(), Some("Etc/UTC"));
     assert_eq!(job.concurrency_policy.as_deref(), Some("Forbid"));
     assert_eq!(
-        data(&pipeline)["backup.conf"],
+        data(&pipeline)["dumps.conf"],
         "PGHOST=race-postgres.factory.svc.cluster.local\nPGDATABASE=millrace\nKEEP=5\n"
     );
     // Another number of dumps does not start the server anew.

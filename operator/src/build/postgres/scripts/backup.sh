@@ -1,16 +1,7 @@
 #!/bin/bash
 # Dumps the database to the volume, checks that the dump can be read, and removes the oldest ones.
 set -euo pipefail
-umask 077
-. /etc/millrace/postgres/backup.conf
-
-secrets=/etc/millrace/owner
-printf '%s:5432:%s:%s:%s\n' "$PGHOST" "$PGDATABASE" "$(cat "$secrets/username")" \
-  "$(cat "$secrets/password")" > /tmp/passwords
-export PGHOST PGDATABASE PGPASSFILE=/tmp/passwords PGSSLMODE=verify-full \
-  PGSSLROOTCERT=/etc/millrace/trust/ca.crt
-PGUSER=$(cat "$secrets/username")
-export PGUSER
+. /etc/millrace/postgres/connect.sh
 
 dump=/backup/$(date -u +%Y%m%dT%H%M%SZ).dump
 rm -f /backup/*.partial
