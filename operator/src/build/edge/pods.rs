@@ -1,9 +1,6 @@
 //! The edge's pods.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::apps::v1::DeploymentSpec;
-use k8s_openapi::api::apps::v1::DeploymentStrategy;
-use k8s_openapi::api::apps::v1::RollingUpdateDeployment;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::api::core::v1::ContainerPort;
 use k8s_openapi::api::core::v1::HTTPGetAction;
@@ -11,9 +8,10 @@ use k8s_openapi::api::core::v1::Lifecycle;
 use k8s_openapi::api::core::v1::LifecycleHandler;
 use k8s_openapi::api::core::v1::Probe;
 use k8s_openapi::api::core::v1::SleepAction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::build::deployment::build_deployment;
+use crate::build::deployment::fixed;
 use crate::build::edge::CERTIFICATE_FOLDER;
 use crate::build::edge::CONFIGURATION_FOLDER;
 use crate::build::edge::HTTP;
@@ -29,11 +27,8 @@ use crate::build::pod::config_map_volume;
 use crate::build::pod::read_mount;
 use crate::build::pod::secret_volume;
 use crate::build::pod::template;
-use crate::labels;
 use crate::names::Part;
-use crate::object::metadata;
 use crate::pipeline::Pipeline;
-use crate::pipeline::Replicas;
 
 /// The user of nginx images without root.
 const USER: i64 = 101;
@@ -49,7 +44,7 @@ const GRACE_SECONDS: i64 = FAREWELL_SECONDS + 35;
 ///
 /// A changed configuration or certificate is read by nginx as it runs and rolls nothing.
 pub(crate) fn build_edge_deployment(pipeline: &Pipeline) -> Option<Deployment> {
-    let Pipeline { names, owner, .. } = pipeline;
+    let names = &pipeline.names;
     let edge = pipeline.edge.as_ref()?;
     let pod = Pod {
         part: Part::Edge,
@@ -71,29 +66,8 @@ pub(crate) fn build_edge_deployment(pipeline: &Pipeline) -> Option<Deployment> {
         grace_seconds: GRACE_SECONDS,
         reads: Reads::default().and("start.sh", START),
     };
-    Some(Deployment {
-        metadata: metadata(names, owner, Part::Edge, names.part(Part::Edge)),
-        spec: Some(DeploymentSpec {
-            replicas: match edge.replicas {
-                Replicas::Fixed(replicas) => Some(replicas),
-                Replicas::ByProcessor { .. } => None,
-            },
-            selector: LabelSelector {
-                match_labels: Some(labels::selector(names, Part::Edge)),
-                ..LabelSelector::default()
-            },
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
-                    max_unavailable: Some(IntOrString::Int(0)),
-                }),
-            }),
-            template: template(pipeline, pod),
-            ..DeploymentSpec::default()
-        }),
-        ..Deployment::default()
-    })
+    let template = template(pipeline, pod);
+    Some(build_deployment(pipeline, Part::Edge, fixed(edge.replicas), template))
 }
 
 fn container(pipeline: &Pipeline) -> Container {

@@ -114,10 +114,8 @@ mod tests {
 
     #[test]
     fn where_clients_are_counted_their_addresses_are_kept() {
-        let spec = service(
-            "edge: {service: {type: LoadBalancer}, requests: {perSecond: 10}}",
-            true,
-        );
+        let spec =
+            service("edge: {service: {type: LoadBalancer}, requests: {perSecond: 10}}", true);
         assert_eq!(spec.external_traffic_policy.as_deref(), Some("Local"));
     }
 }

@@ -10,6 +10,9 @@ certificate=$2
 temporary=$3
 resolv=${4:-/etc/resolv.conf}
 
+# Each connection is an open file: as many as this pod may have at all.
+ulimit -n "$(ulimit -H -n)" 2>/dev/null
+
 say() { printf 'edge: %s\n' "$*" >&2; }
 
 # nginx asks DNS itself, so that it follows pods: by whom this pod asks.
@@ -28,8 +31,24 @@ if [ -z "$servers" ]; then
 fi
 printf 'resolver%s valid=2s;\n' "$servers" >"$temporary/resolver.conf"
 
+# What nginx cannot follow itself: a line `# follow NAME HOST PORT OPTIONS` has the addresses of
+# HOST written to NAME.followed. While nobody knows any, those before stay.
+follow() {
+    sed -n 's/^ *# follow //p' "$configuration/nginx.conf" | while read -r name host port options; do
+        getent ahosts "$host" | sed 's/ .*//; s/.*:.*/[&]/' | sort -u |
+            sed "s/.*/server &:$port $options;/" >"$temporary/$name.next"
+        if [ -s "$temporary/$name.next" ]; then
+            mv "$temporary/$name.next" "$temporary/$name.followed"
+        elif [ ! -e "$temporary/$name.followed" ]; then
+            echo 'server 127.0.0.1:1 down;' >"$temporary/$name.followed"
+        fi
+    done
+}
+
 state() {
-    cat "$configuration/nginx.conf" "$certificate/tls.crt" "$certificate/tls.key" | sha256sum
+    follow
+    cat "$configuration/nginx.conf" "$certificate/tls.crt" "$certificate/tls.key" \
+        "$temporary"/*.followed 2>/dev/null | sha256sum
 }
 
 # Where the machine has no IPv6, listening on it would end nginx.
@@ -46,7 +65,7 @@ run() { nginx -e stderr -p "$temporary" -c "$@"; }
 # What has been found good replaces what is used, so that a mistake changes nothing. It is tried
 # again, and said again, until it is mended.
 watch() {
-    while sleep "${EDGE_WATCH_SECONDS:-5}"; do
+    while sleep "${EDGE_WATCH_SECONDS:-2}"; do
         now=$(state)
         [ "$now" = "$loaded" ] && continue
         prepare "$temporary/next.conf"

@@ -66,9 +66,7 @@ fn mqtt_host(pipeline: &Pipeline, service: Option<&Service>) -> Option<String> {
         ExposureMode::Gateway => is_by_gateway,
         ExposureMode::Ingress | ExposureMode::None => false,
     };
-    if is_by_host
-        && let Some(host) = host(pipeline)
-    {
+    if is_by_host && let Some(host) = host(pipeline) {
         return Some(host);
     }
     service_host(pipeline, service)

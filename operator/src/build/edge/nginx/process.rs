@@ -13,8 +13,8 @@ const WORKERS: u64 = 2;
 /// Most processes that serve.
 const MOST_WORKERS: u64 = 64;
 
-/// Sockets and files of a process beside those of clients.
-const OTHER_FILES: u64 = 512;
+/// Connections of a process beside those of clients.
+const OTHER_CONNECTIONS: u64 = 512;
 
 /// Writes it.
 pub(super) fn write(text: &mut Text, pipeline: &Pipeline, places: &Places) {
@@ -22,12 +22,13 @@ pub(super) fn write(text: &mut Text, pipeline: &Pipeline, places: &Places) {
     let workers = resources.map_or(WORKERS, workers);
     let connections = u64::try_from(pipeline.exposure.limits.connections).unwrap_or_default();
     // Each client has a connection to a pod beside its own, and may be on any of the processes.
-    let connections = 2 * connections + OTHER_FILES;
+    let connections = 2 * connections + OTHER_CONNECTIONS;
     text.line(format_args!("worker_processes {workers};"));
-    text.line(format_args!("worker_rlimit_nofile {};", connections + OTHER_FILES));
     // After a reload, connections stay with the processes that they are with. This bounds how many
     // of those there can be.
     text.line("worker_shutdown_timeout 1h;");
+    // A certificate is read again even if it was written twice within a second.
+    text.line("ssl_object_cache_inheritable off;");
     text.line("daemon off;");
     text.line(format_args!("pid {}/nginx.pid;", places.temporary));
     text.line("error_log stderr warn;");
@@ -41,7 +42,9 @@ fn workers(resources: &ResourceRequirements) -> u64 {
     let limit = resources.limits.as_ref().and_then(|limits| limits.get("cpu"));
     let Some(limit) = limit else { return WORKERS };
     let whole = Quantity::from(limit.0.as_str()).value();
-    whole.and_then(|whole| u64::try_from(whole).ok()).map_or(WORKERS, |whole| whole.clamp(1, MOST_WORKERS))
+    whole
+        .and_then(|whole| u64::try_from(whole).ok())
+        .map_or(WORKERS, |whole| whole.clamp(1, MOST_WORKERS))
 }
 
 #[cfg(test)]
@@ -73,6 +76,5 @@ mod tests {
         write(&mut text, &pipeline, &Places::of_pod());
         let text = text.finish();
         assert!(text.contains("worker_connections 2512;"), "{text}");
-        assert!(text.contains("worker_rlimit_nofile 3024;"), "{text}");
     }
 }

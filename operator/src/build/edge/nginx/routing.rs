@@ -18,7 +18,7 @@ const HEADERS: [(&str, &str); 9] = [
     ("X-Real-IP", "\"\""),
     ("Forwarded", "\"\""),
     ("Upgrade", "$upgrade"),
-    ("Connection", "$connection"),
+    ("Connection", "$passed_connection"),
 ];
 
 /// Writes the variables that it depends on.
@@ -46,7 +46,7 @@ pub(super) fn write(text: &mut Text, pipeline: &Pipeline) {
         text.line("default \"\";");
         text.line("\"~*^yes websocket$\" websocket;");
     });
-    text.block("map $upgrade $connection", |text| {
+    text.block("map $upgrade $passed_connection", |text| {
         text.line("default upgrade;");
         text.line("\"\" \"\";");
     });

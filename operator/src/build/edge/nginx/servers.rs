@@ -15,8 +15,7 @@ use crate::build::edge::nginx::tls;
 use crate::pipeline::Pipeline;
 
 /// Browsers are to come by HTTPS alone, once they have been told so over it.
-const TRANSPORT_SECURITY: &str =
-    "add_header Strict-Transport-Security $transport_security always;";
+const TRANSPORT_SECURITY: &str = "add_header Strict-Transport-Security $transport_security always;";
 
 /// Writes them.
 pub(super) fn write(text: &mut Text, pipeline: &Pipeline, places: &Places) {
@@ -119,6 +118,7 @@ const fn is_behind(mode: ExposureMode) -> bool {
 /// Whether browsers can be expected to trust the certificate: then they may be told never to come
 /// without one.
 fn has_trusted_certificate(exposure: &ExposureSpec) -> bool {
-    let given = exposure.tls.as_ref().is_some_and(|tls| tls.secret.is_some() || tls.cert_manager.is_some());
+    let given =
+        exposure.tls.as_ref().is_some_and(|tls| tls.secret.is_some() || tls.cert_manager.is_some());
     given && !exposure.hosts.is_empty()
 }

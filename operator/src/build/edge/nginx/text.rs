@@ -60,7 +60,10 @@ mod tests {
     #[test]
     fn nothing_of_a_text_means_something_in_a_pattern() {
         assert_eq!(literal("/telemetry/cpu-1_a"), "/telemetry/cpu-1_a");
-        assert_eq!(literal("a.b*(c)$\"; }\\\n"), r"a\x2Eb\x2A\x28c\x29\x24\x22\x3B\x20\x7D\x5C\x0A");
+        assert_eq!(
+            literal("a.b*(c)$\"; }\\\n"),
+            r"a\x2Eb\x2A\x28c\x29\x24\x22\x3B\x20\x7D\x5C\x0A"
+        );
         assert_eq!(literal("ä"), r"\xC3\xA4");
     }
 }

@@ -1,4 +1,8 @@
 //! Where pods are. nginx asks DNS for their addresses and follows their changes.
+//!
+//! But for where requests alike are to go to the same pod: nginx spreads consistently over names, and
+//! within one name from address to address. So the script that starts nginx follows that name
+//! instead, and writes each address as a server of its own. What it follows is said by a comment.
 
 use millrace_api::BalanceSpec;
 
@@ -26,10 +30,19 @@ const FAILURES: &str = "max_fails=2 fail_timeout=2s";
 /// Writes those of HTTP.
 pub(super) fn write(text: &mut Text, pipeline: &Pipeline, places: &Places) {
     if pipeline.ingest.is_some() {
+        let host = pipeline.names.host(Part::Ingest);
+        let port = places.ingest_http;
         let key = pipeline.exposure.edge.balance.as_ref().and_then(|by| balance_key(text, by));
-        http(text, INGEST, &host(pipeline, Part::Ingest, places.ingest_http), key);
+        match key {
+            Some(key) => http(text, INGEST, |text| {
+                text.line(format_args!("# follow {INGEST} {host} {port} {FAILURES}"));
+                text.line(format_args!("hash {key} consistent;"));
+                text.line(format_args!("include {}/{INGEST}.followed;", places.temporary));
+            }),
+            None => http(text, INGEST, |text| server(text, &host, port)),
+        }
     }
-    http(text, QUERY, &host(pipeline, Part::Query, places.query_http), None);
+    http(text, QUERY, |text| server(text, &pipeline.names.host(Part::Query), places.query_http));
 }
 
 /// Writes that of MQTT, whose connections last.
@@ -37,18 +50,14 @@ pub(super) fn write_mqtt(text: &mut Text, pipeline: &Pipeline, places: &Places) 
     text.block(format_args!("upstream {MQTT}"), |text| {
         text.line(format_args!("zone {MQTT} {ZONE};"));
         text.line("least_conn;");
-        let host = host(pipeline, Part::Ingest, places.ingest_mqtt);
-        text.line(format_args!("server {host} resolve {FAILURES};"));
+        server(text, &pipeline.names.host(Part::Ingest), places.ingest_mqtt);
     });
 }
 
-fn http(text: &mut Text, name: &str, host: &str, key: Option<&str>) {
+fn http(text: &mut Text, name: &str, servers: impl FnOnce(&mut Text)) {
     text.block(format_args!("upstream {name}"), |text| {
         text.line(format_args!("zone {name} {ZONE};"));
-        if let Some(key) = key {
-            text.line(format_args!("hash {key} consistent;"));
-        }
-        text.line(format_args!("server {host} resolve {FAILURES};"));
+        servers(text);
         text.line("keepalive 64;");
         text.line("keepalive_requests 10000;");
         // Shorter than the process behind keeps an idle connection, so that it is not closed there
@@ -57,8 +66,8 @@ fn http(text: &mut Text, name: &str, host: &str, key: Option<&str>) {
     });
 }
 
-fn host(pipeline: &Pipeline, part: Part, port: u16) -> String {
-    format!("{}:{port}", pipeline.names.host(part))
+fn server(text: &mut Text, host: &str, port: u16) {
+    text.line(format_args!("server {host}:{port} resolve {FAILURES};"));
 }
 
 /// Writes the variable that requests are told apart by. A request without it goes anywhere.

@@ -1,11 +1,14 @@
 //! A running edge, with its pods and their names, on free ports of this machine.
 
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
@@ -94,9 +97,14 @@ impl Bed {
         std::fs::write(path("configuration/nginx.conf"), written(pipeline, &places)).unwrap();
         std::fs::write(path("configuration/start.sh"), START).unwrap();
         std::fs::write(path("resolv.conf"), format!("search x\nnameserver {dns}\n")).unwrap();
+        // In place of the system's, which asks the machine's own DNS.
+        let getent = format!("#!/bin/sh\nsed 's/$/ STREAM x/' '{}'\n", text(path("ingest")));
+        std::fs::write(path("getent"), getent).unwrap();
+        std::fs::set_permissions(path("getent"), Permissions::from_mode(0o755)).unwrap();
         let program = nginx();
         let search = format!(
-            "{}:{}",
+            "{}:{}:{}",
+            folder.path().display(),
             program.parent().unwrap().display(),
             std::env::var("PATH").unwrap_or_default()
         );
@@ -110,13 +118,20 @@ impl Bed {
             .stderr(std::fs::File::create(path("errors.log")).unwrap())
             .spawn()
             .unwrap();
+        std::fs::write(path("ingest"), format!("{INGEST}\n")).unwrap();
         let bed = Self { names, query, places, folder, process };
         bed.ready().await;
         bed
     }
 
     async fn ready(&self) {
-        until("nginx answers", async || TcpStream::connect(self.plain()).await.is_ok()).await;
+        for _ in 0..200 {
+            if TcpStream::connect(self.plain()).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(TcpStream::connect(self.plain()).await.is_ok(), "{}", self.errors());
         // Names are asked for once it runs.
         until("pods are found", async || {
             self.get("/ready-to-test").await.status == 200
@@ -135,6 +150,14 @@ impl Bed {
         std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default()
     }
 
+    /// The addresses of ingest that the script finds are these from now on.
+    pub(super) fn followed(&self, addresses: &[Ipv4Addr]) {
+        let lines: String = addresses.iter().map(|address| format!("{address}\n")).collect();
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("ingest"));
+        std::fs::write(&new, lines).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
     fn plain(&self) -> (Ipv4Addr, u16) {
         (Ipv4Addr::LOCALHOST, self.places.http)
     }
@@ -151,11 +174,18 @@ impl Bed {
 
     /// The certificate in its file.
     pub(super) fn certificate(&self) -> Vec<u8> {
-        certificate_of(&std::fs::read_to_string(self.folder.path().join("certificate/tls.crt")).unwrap())
+        certificate_of(
+            &std::fs::read_to_string(self.folder.path().join("certificate/tls.crt")).unwrap(),
+        )
     }
 
-    /// The certificate that is served, and a connection by it.
+    /// A connection.
     pub(super) async fn connect(&self, port: u16) -> TlsStream<TcpStream> {
+        self.try_connect(port).await.unwrap()
+    }
+
+    /// A connection, if there is one to be had.
+    pub(super) async fn try_connect(&self, port: u16) -> std::io::Result<TlsStream<TcpStream>> {
         let authorities = std::fs::read_to_string(self.folder.path().join("certificate/all.crt"));
         let mut roots = RootCertStore::empty();
         for certificate in authorities.unwrap().split_inclusive("-----END CERTIFICATE-----\n") {
@@ -169,7 +199,7 @@ impl Bed {
             .with_no_client_auth();
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         let name = ServerName::try_from("race.example.com").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     /// The certificate that is served now.

@@ -1,6 +1,8 @@
 //! The edge as it runs: nginx itself, by the configuration and the script that pods get, before pods
 //! that say what reached them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
 mod bed;
 mod changes;
 mod dns;
@@ -19,6 +21,8 @@ use crate::pipeline::Pipeline;
 fn pipeline(exposure: &str) -> Pipeline {
     let mut pipeline = fixture::pipeline();
     pipeline.exposure = serde_yaml_ng::from_str(exposure).unwrap();
+    // As many as a machine for tests allows.
+    pipeline.exposure.limits.connections = 1000;
     pipeline.ways_in.http = vec![
         way_in("/cars", "POST"),
         way_in("/api/v1/timestamp/{ts}", "POST"),

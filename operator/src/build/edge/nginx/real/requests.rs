@@ -1,9 +1,13 @@
 //! Who gets a request, and as what.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use super::bed::Bed;
 use super::pipeline;
+use super::pods::Pod;
 use super::pods::breaking;
 use super::pods::until;
 
@@ -173,8 +177,7 @@ async fn only_declared_hosts_are_served() {
 
 #[tokio::test]
 async fn behind_an_ingress_what_was_https_is_served_by_plain_http() {
-    let bed =
-        Bed::start(&pipeline("{mode: ingress, ingress: {className: nginx}}")).await;
+    let bed = Bed::start(&pipeline("{mode: ingress, ingress: {className: nginx}}")).await;
     let ask = async |path: &str, scheme: &str| {
         bed.exchange_plainly(&format!(
             "GET {path} HTTP/1.1\r\nHost: race.example.com\r\n{scheme}Connection: close\r\n\r\n"
@@ -193,8 +196,8 @@ async fn behind_an_ingress_what_was_https_is_served_by_plain_http() {
 #[tokio::test]
 async fn a_request_goes_to_another_pod_only_if_it_has_reached_none() {
     let bed = Bed::start(&pipeline("{}")).await;
-    let absent = std::net::Ipv4Addr::new(127, 0, 0, 9);
-    let broken = std::net::Ipv4Addr::new(127, 0, 0, 10);
+    let absent = Ipv4Addr::new(127, 0, 0, 9);
+    let broken = Ipv4Addr::new(127, 0, 0, 10);
     let name = "race-ingest.factory.svc.cluster.local";
     // One of two pods is gone: no request notices.
     bed.names.set(name, &[absent, super::bed::INGEST]);
@@ -217,7 +220,9 @@ async fn a_request_goes_to_another_pod_only_if_it_has_reached_none() {
     for line in ["POST /cars", "PUT /put/1"] {
         let before = requests.load(Ordering::Relaxed);
         let mut refused = 0;
-        for _ in 0..20 {
+        // One that failed is left alone for two seconds.
+        let end = Instant::now() + Duration::from_secs(20);
+        while refused < 3 && Instant::now() < end {
             let lines = format!("{line} HTTP/1.1\r\nContent-Length: 2\r\n");
             let answer = bed.ask_with_body(&lines, "{}").await;
             if answer.status == 503 {
@@ -225,36 +230,56 @@ async fn a_request_goes_to_another_pod_only_if_it_has_reached_none() {
                 refused += 1;
             }
         }
+        assert_eq!(refused, 3, "{line}");
         assert_eq!(requests.load(Ordering::Relaxed) - before, refused, "{line}");
-        assert!(refused > 0, "{line}");
     }
 }
 
 #[tokio::test]
-async fn requests_alike_go_to_the_same_pod() {
-    for (balance, one, other) in [
-        ("{header: X-Device}", "POST /cars HTTP/1.1\r\nX-Device: 1\r\n", "X-Device"),
-        ("{query: device-id}", "POST /cars?a=1&device-id=1 HTTP/1.1\r\n", "device-id"),
+async fn requests_alike_go_to_the_same_pod_while_it_lives() {
+    for (balance, path, header) in [
+        ("{header: X-Device}", "/cars", "X-Device: "),
+        ("{query: device-id}", "/cars?a=1&device-id=", "X-Other: "),
     ] {
         let bed = Bed::start(&pipeline(&format!("{{edge: {{balance: {balance}}}}}"))).await;
-        let second = std::net::Ipv4Addr::new(127, 0, 0, 4);
-        super::pods::Pod::serve("second", second, bed.places.ingest_http).await;
-        let name = "race-ingest.factory.svc.cluster.local";
-        bed.names.set(name, &[super::bed::INGEST, second]);
-        let pod = async |lines: &str| {
-            let told = bed.ask(&format!("{lines}Content-Length: 0\r\n")).await.told();
+        let pods: Vec<Ipv4Addr> =
+            (2..=2).chain(20..22).map(|n| Ipv4Addr::new(127, 0, 0, n)).collect();
+        for (pod, name) in pods[1..].iter().zip(["second", "third"]) {
+            Pod::serve(name, *pod, bed.places.ingest_http).await;
+        }
+        let pod = async |device: usize| {
+            let of = |it: &str| if it.ends_with('=') { device.to_string() } else { String::new() };
+            let lines = format!(
+                "POST {path}{} HTTP/1.1\r\n{header}{device}\r\nContent-Length: 0\r\n",
+                of(path)
+            );
+            let told = bed.ask(&lines).await.told();
             told["pod"].as_str().unwrap().to_owned()
         };
-        // Without the field they are spread.
-        until("both pods are asked", async || pod("POST /cars HTTP/1.1\r\n").await == "second").await;
-        until("the first is still asked", async || {
-            pod("POST /cars HTTP/1.1\r\n").await == "ingest"
-        })
-        .await;
-        let first = pod(one).await;
-        for _ in 0..10 {
-            assert_eq!(pod(one).await, first, "{other}");
+        let places = async || {
+            let mut places = Vec::new();
+            for device in 0..30 {
+                places.push(pod(device).await);
+            }
+            places
+        };
+        bed.followed(&pods[..2]);
+        until("the second is asked", async || places().await.contains(&"second".to_owned())).await;
+        let before = places().await;
+        assert!(before.contains(&"ingest".to_owned()));
+        assert_eq!(places().await, before);
+        // With a third, some move there, and none between those that were there before.
+        bed.followed(&pods);
+        until("the third is asked", async || places().await.contains(&"third".to_owned())).await;
+        let after = places().await;
+        for (before, after) in before.iter().zip(&after) {
+            assert!(after == before || after == "third", "{before} {after}");
         }
+        let errors = bed.errors();
+        assert!(
+            !["[warn]", "[error]", "[alert]", "[emerg]"].iter().any(|it| errors.contains(it)),
+            "{errors}"
+        );
     }
 }
 
@@ -263,7 +288,7 @@ async fn no_query_and_no_credentials_are_logged() {
     let bed = Bed::start(&pipeline("{}")).await;
     bed.ask("GET /seen?token=hidden-1 HTTP/1.1\r\nAuthorization: Bearer hidden-2\r\nReferer: http://x/?hidden-3\r\n")
         .await;
-    bed.names.set("race-query.factory.svc.cluster.local", &[std::net::Ipv4Addr::new(127, 0, 0, 9)]);
+    bed.names.set("race-query.factory.svc.cluster.local", &[Ipv4Addr::new(127, 0, 0, 9)]);
     until("query is gone", async || bed.get("/gone?token=hidden-4").await.status == 503).await;
     until("the log is written", async || {
         bed.log().contains("\"path\":\"/gone\"") && bed.log().contains("\"path\":\"/seen\"")
