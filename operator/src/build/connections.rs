@@ -288,3 +288,6 @@ fn secret(name: &str, key: &str) -> String {
 fn trusted(names: &Names) -> String {
     format!("{CONFIG_MAPS}/{}/ca.crt", names.of("trust"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,7 @@ pub fn build(pipeline: &Pipeline) -> Vec<Object> {
     objects.extend(monitoring::build_service_monitor(pipeline));
     objects
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+mod tests;

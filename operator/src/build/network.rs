@@ -287,3 +287,7 @@ fn block(addresses: &str, except: Option<&str>) -> NetworkPolicyPeer {
 fn selector(labels: impl IntoIterator<Item = (String, String)>) -> LabelSelector {
     LabelSelector { match_labels: Some(labels.into_iter().collect()), ..LabelSelector::default() }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+mod tests;

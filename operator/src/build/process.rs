@@ -73,6 +73,10 @@ pub(crate) fn build_template(pipeline: &Pipeline, process: Process<'_>) -> PodTe
         arguments.push(argument.to_owned());
     }
     arguments.extend(["--grace".to_owned(), GRACE_SECONDS.to_string()]);
+    // Nobody but the edge sends requests there.
+    if pipeline.edge.is_some() && matches!(role, Role::Ingest | Role::Query) {
+        arguments.push("--trust-proxy".to_owned());
+    }
     arguments.extend(process.arguments);
     let container = Container {
         name: part.name().to_owned(),
