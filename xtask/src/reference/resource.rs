@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Map;
 use serde_json::Value;
+use serde_json::json;
 
 use super::Page;
 
@@ -17,6 +19,21 @@ const SECTIONS: [(&str, &str); 6] = [
     ("exposure", include_str!("examples/exposure.yaml")),
 ];
 
+/// Name of the page of what has an effect on a cluster alone.
+const CLUSTER: &str = "cluster";
+
+/// Fields of the resource that have an effect on a cluster alone; they share a page.
+const OF_CLUSTERS: [&str; 8] = [
+    "broker",
+    "database",
+    "resources",
+    "scaling",
+    "placement",
+    "images",
+    "paused",
+    "deletionPolicy",
+];
+
 /// The pages of all sections, and that of the status.
 pub(super) fn pages() -> Vec<Page> {
     let properties = &millrace_api::crd_schema()["properties"];
@@ -26,8 +43,22 @@ pub(super) fn pages() -> Vec<Page> {
         let text = page(name, schema, Some(example));
         pages.push((format!("{name}.md"), text));
     }
+    pages.push((format!("{CLUSTER}.md"), cluster(&properties["spec"]["properties"])));
     pages.push(("status.md".to_owned(), page("status", &properties["status"], None)));
     pages
+}
+
+/// The page of what has an effect on a cluster alone.
+fn cluster(sections: &Value) -> String {
+    let fields = OF_CLUSTERS.map(|name| (name.to_owned(), sections[name].clone()));
+    let schema = json!({
+        "description": "What a pipeline is made of on a cluster: its broker and database, how large \
+                        and how many its parts are, and where they run. In one process none of this \
+                        has an effect.",
+        "type": "object",
+        "properties": Map::from_iter(fields),
+    });
+    page(CLUSTER, &schema, Some(include_str!("examples/cluster.yaml")))
 }
 
 fn page(name: &str, schema: &Value, example: Option<&str>) -> String {
@@ -35,9 +66,11 @@ fn page(name: &str, schema: &Value, example: Option<&str>) -> String {
     if let Some(example) = example {
         let _ = write!(text, "\n```yaml\n{}\n```\n", example.trim_end());
     }
+    // The page of clusters is of several sections, which are not in one of that name.
+    let path = if name == CLUSTER { "spec" } else { name };
     match schema["type"].as_str() {
-        Some("array") => object(&format!("{name}[]"), &schema["items"], &mut text),
-        _ => object(name, schema, &mut text),
+        Some("array") => object(&format!("{path}[]"), &schema["items"], &mut text),
+        _ => object(path, schema, &mut text),
     }
     text
 }
@@ -88,6 +121,10 @@ fn kind(path: &str, schema: &Value) -> String {
             format!("[fields](#{})", anchor(path))
         }
         Some("object") if schema["maxProperties"] == 0 => "`{}`".to_owned(),
+        Some("object") if schema["additionalProperties"].is_object() => {
+            let value = kind(path, &schema["additionalProperties"]);
+            format!("map{} to {value}", range(&schema["minProperties"], &schema["maxProperties"]))
+        }
         Some("object") => "any fields".to_owned(),
         Some("array") => {
             let items = &schema["items"];
@@ -108,6 +145,9 @@ fn kind(path: &str, schema: &Value) -> String {
         Some("boolean") => "`true` or `false`".to_owned(),
         Some("integer") => {
             format!("whole number{}", range(&schema["minimum"], &schema["maximum"]))
+        }
+        _ if schema["x-kubernetes-int-or-string"] == true => {
+            "amount, such as `500m`, `2` or `10Gi`".to_owned()
         }
         _ => format!("number{}", range(&schema["minimum"], &schema["maximum"])),
     }
