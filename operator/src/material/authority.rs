@@ -49,7 +49,7 @@ pub(super) fn keep_or_make(
 ) -> Result<(Authority, Notes), MaterialError> {
     let Some(stored) = stored else {
         let made = make(names, now)?;
-        return Ok((signing(made, String::new(), now), Notes::new()));
+        return Ok((signing(made, "", now), Notes::new()));
     };
     let certificate = stored.needed("tls.crt")?;
     let facts = Facts::read(&certificate).ok_or_else(|| stored.broken("tls.crt"))?;
@@ -72,7 +72,7 @@ pub(super) fn keep_or_make(
     if let Some(successor) = successor {
         if rested && seen.trust {
             notes.insert(RETIRE.to_owned(), (now + STEP).to_string());
-            return Ok((signing(successor, trusted, now), notes));
+            return Ok((signing(successor, &trusted, now), notes));
         }
         let authority = Authority {
             trusted: bundle([&certificate, &successor.certificate], &trusted, now),
@@ -110,10 +110,10 @@ pub(super) fn keep_or_make(
 }
 
 /// The authority that signs from now on; others are trusted beside it.
-fn signing(made: Successor, trusted: String, now: Timestamp) -> Authority {
+fn signing(made: Successor, trusted: &str, now: Timestamp) -> Authority {
     let expires = Facts::read(&made.certificate).map_or(now, |facts| facts.ends);
     Authority {
-        trusted: bundle([&made.certificate], &trusted, now),
+        trusted: bundle([&made.certificate], trusted, now),
         certificate: made.certificate,
         key: made.key,
         successor: None,
