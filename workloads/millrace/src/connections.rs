@@ -93,6 +93,14 @@ impl Connections {
         self.kafka.prefix.clone().unwrap_or_else(|| format!("{pipeline}."))
     }
 
+    /// From now on what is made in the database belongs to the role of the workers, so that they
+    /// can change it, whoever makes it.
+    pub(crate) fn act_as_worker(&mut self) {
+        if let (Some(postgres), Some(roles)) = (&mut self.postgres, &self.roles) {
+            postgres.role.get_or_insert_with(|| roles.worker.clone());
+        }
+    }
+
     /// Reads what a process needs of a folder's files. `tables` says whether it uses the database.
     pub(crate) fn read(folder: &Path, tables: bool) -> Result<Self, ReadConnectionsError> {
         let mut kafka: KafkaSettings =

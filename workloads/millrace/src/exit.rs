@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use millrace_core::with_causes;
+
 use crate::output;
 
 /// Exit codes, as sysexits.h numbers them.
@@ -55,6 +57,18 @@ impl Exit {
 impl From<output::WriteOutputError> for Failure {
     fn from(error: output::WriteOutputError) -> Self {
         Exit::Io.because(error)
+    }
+}
+
+impl Failure {
+    /// Whether the same may succeed later.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self.exit, Exit::Unavailable)
+    }
+
+    /// What went wrong, with its causes.
+    pub(crate) fn text(&self) -> String {
+        with_causes(&*self.error)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything here reads; the only request that changes something replays a dead letter. Errors
 //! are problems as in RFC 9457, and name the parameter that is wrong.
 
+mod audience;
 mod dead_letters;
 mod declared;
 mod entries;

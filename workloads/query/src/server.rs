@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::Extensions;
@@ -23,6 +24,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::Predicate;
 use tower_http::compression::predicate::SizeAbove;
 
+use crate::audience::Outsiders;
+use crate::audience::is_of_operators;
 use crate::dead_letters;
 use crate::declared;
 use crate::health;
@@ -49,7 +52,14 @@ impl QueryState {
     /// The routes of the HTTP port. Requests that `ways_in` take go there; where they do not take
     /// a request's method, and for all other paths, the routes here answer.
     pub fn router(&self, ways_in: Router) -> Router {
-        beside(ways_in, router(Arc::clone(&self.0)))
+        beside(ways_in, router(Arc::clone(&self.0), |_| true))
+    }
+
+    /// The same without what operators alone may see and do: for a port that others reach, where
+    /// operators have one of their own.
+    pub fn outside_router(&self, ways_in: Router) -> Router {
+        let router = router(Arc::clone(&self.0), |path| !is_of_operators(path));
+        beside(ways_in, router.layer(Extension(Outsiders)))
     }
 
     /// The routes of a process that shows nothing of the pipeline: [`PROBES`], beside `ways_in`.
@@ -134,9 +144,10 @@ fn routes() -> [(&'static str, MethodRouter<SharedState>); 21] {
     ]
 }
 
-fn router(state: SharedState) -> Router {
+fn router(state: SharedState, shown: impl Fn(&str) -> bool) -> Router {
     routes()
         .into_iter()
+        .filter(|(path, _)| shown(path))
         .fold(Router::new(), |router, (path, service)| router.route(path, service))
         .fallback(page::file)
         .method_not_allowed_fallback(method_not_allowed)

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) declared: Declared,
     /// The description of the API as JSON.
     pub(crate) openapi: Bytes,
+    /// The same for those who may not use what operators do.
+    pub(crate) openapi_outside: Bytes,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tables: Option<Arc<dyn TableStore>>,
     pub(crate) observer: Arc<Observer>,
@@ -90,10 +92,12 @@ impl QueryState {
         mqtt_address: Option<String>,
     ) -> Self {
         let metrics = QueryMetrics::register(&observer);
+        let openapi = openapi::describe(&plan);
         Self(Arc::new(Shared {
             rates: Rates::new(&plan),
             declared: Declared::new(&plan),
-            openapi: openapi::describe(&plan).to_string().into(),
+            openapi: openapi.to_string().into(),
+            openapi_outside: openapi::outside(openapi).to_string().into(),
             plan,
             log,
             tables,

@@ -1,5 +1,6 @@
 //! What the running pipeline is doing: parts, streams and the log.
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use millrace_core::Offset;
@@ -9,6 +10,9 @@ use millrace_observe::Component;
 use millrace_observe::ComponentId;
 use serde::Serialize;
 
+use crate::audience::Outsiders;
+use crate::audience::without_reason;
+use crate::audience::without_reasons;
 use crate::health::pipeline_reasons;
 use crate::state::Shared;
 use crate::state::SharedState;
@@ -62,14 +66,25 @@ struct LogStatus {
 }
 
 /// `GET /api/v1/status`
-pub(crate) async fn status(State(state): State<SharedState>) -> Json<Status> {
-    let reasons = pipeline_reasons(&state).await;
+pub(crate) async fn status(
+    State(state): State<SharedState>,
+    outsiders: Option<Extension<Outsiders>>,
+) -> Json<Status> {
+    let mut reasons = pipeline_reasons(&state).await;
+    let mut components: Vec<_> =
+        state.observer.components().iter().map(|part| component(part)).collect();
+    if outsiders.is_some() {
+        reasons = without_reasons(&reasons);
+        for component in &mut components {
+            component.state = without_reason(component.state.clone());
+        }
+    }
     let log = state.log.statistics();
     Json(Status {
         ready: reasons.is_empty(),
         reasons,
         uptime_seconds: state.started.elapsed().as_secs(),
-        components: state.observer.components().iter().map(|part| component(part)).collect(),
+        components,
         streams: streams(&state),
         log: LogStatus {
             disk_bytes: log.disk_bytes,

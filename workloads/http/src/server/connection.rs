@@ -40,7 +40,7 @@ use super::slots::Slots;
 use super::wire::Open;
 use super::wire::STALL;
 use super::wire::Wire;
-use crate::ClientAddress;
+use crate::Clients;
 
 /// Longest time that a client may take to send the headers of a request, once it has begun.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -87,6 +87,7 @@ pub(super) struct Port {
     pub(super) slots: Slots,
     pub(super) metrics: ServerMetrics,
     pub(super) max_header_bytes: usize,
+    pub(super) clients: Clients,
     /// Ends connections as soon as their answers are finished.
     pub(super) closing: CancellationToken,
     /// Ends connections at once.
@@ -261,7 +262,7 @@ async fn requests(port: &Port, wire: Wire, client: SocketAddr, router: &Router) 
         .header_read_timeout(None)
         .max_header_size(port.max_header_bytes)
         .max_buf_size(port.max_header_bytes.max(64 * 1024))
-        .serve_connection(TokioIo::new(wire), Handler::new(router, client, &activity))
+        .serve_connection(TokioIo::new(wire), Handler::new(port, router, client, &activity))
         .with_upgrades();
     let look = tokio::time::sleep(LOOK);
     tokio::pin!(look);
@@ -332,7 +333,7 @@ async fn http2(port: &Port, wire: Wire, client: SocketAddr, router: &Router) {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STREAM_SEND_BUFFER)
         .keep_alive_interval(KEEP_ALIVE)
-        .serve_connection(TokioIo::new(wire), Handler::new(router, client, &activity));
+        .serve_connection(TokioIo::new(wire), Handler::new(port, router, client, &activity));
     tokio::pin!(connection);
     let look = tokio::time::sleep(LOOK);
     tokio::pin!(look);
@@ -402,13 +403,16 @@ async fn evicted(parked: &mut Option<super::slots::Parked<'_>>) {
 /// Hands requests to the router.
 struct Handler {
     router: Router,
+    clients: Clients,
+    /// The other end of the connection.
     client: SocketAddr,
     activity: Arc<Activity>,
 }
 
 impl Handler {
-    fn new(router: &Router, client: SocketAddr, activity: &Arc<Activity>) -> Self {
-        Self { router: router.clone(), client, activity: Arc::clone(activity) }
+    fn new(port: &Port, router: &Router, client: SocketAddr, activity: &Arc<Activity>) -> Self {
+        let (router, activity) = (router.clone(), Arc::clone(activity));
+        Self { router, clients: port.clients, client, activity }
     }
 }
 
@@ -420,7 +424,8 @@ impl Service<Request<Incoming>> for Handler {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let answering = self.activity.request();
         let is_shared = request.version() == Version::HTTP_2;
-        request.extensions_mut().insert(ClientAddress(self.client));
+        let client = self.clients.address(request.headers(), self.client);
+        request.extensions_mut().insert(client);
         let mut router = self.router.clone();
         let request = RequestBody::of(request, &self.activity).map(Body::new);
         let answer = tower_service::Service::call(&mut router, request);

@@ -25,6 +25,7 @@ use self::connection::Port;
 use self::metrics::ServerMetrics;
 use self::slots::Slots;
 use self::wire::Open;
+use crate::Clients;
 use crate::tls::Tls;
 
 /// How long answers that are under way may take once the server stops, if nothing else is said.
@@ -39,6 +40,7 @@ pub struct ServerOptions {
     max_connections: usize,
     max_header_bytes: usize,
     last_answers: Duration,
+    clients: Clients,
     metrics: ServerMetrics,
 }
 
@@ -52,6 +54,7 @@ impl ServerOptions {
             max_connections,
             max_header_bytes,
             last_answers: LAST_ANSWERS,
+            clients: Clients::default(),
             metrics: ServerMetrics::register(observer),
         }
     }
@@ -67,6 +70,13 @@ impl ServerOptions {
     #[must_use]
     pub const fn last_answers(mut self, patience: Duration) -> Self {
         self.last_answers = patience;
+        self
+    }
+
+    /// How it is known where requests come from.
+    #[must_use]
+    pub const fn clients(mut self, clients: Clients) -> Self {
+        self.clients = clients;
         self
     }
 }
@@ -90,6 +100,7 @@ pub async fn serve(
         slots: Slots::new(options.max_connections),
         metrics: options.metrics,
         max_header_bytes: options.max_header_bytes,
+        clients: options.clients,
         closing: CancellationToken::new(),
         ended: CancellationToken::new(),
     });

@@ -1,9 +1,13 @@
 //! `millrace provision`: topics, tables and roles, made before processes need them.
 
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use clap::Args;
+use millrace_plan::Plan;
 use serde_json::json;
+use tracing::warn;
 
 use crate::commands::needs;
 use crate::connections::Connections;
@@ -16,6 +20,7 @@ use crate::output::OutputFormat;
 use crate::pipeline;
 use crate::pipeline::ConfigMaps;
 use crate::process::difference;
+use crate::process::difference::Need;
 use crate::process::difference::NeedState;
 use crate::process::provision::provision;
 use crate::process::separate::process_name;
@@ -29,6 +34,7 @@ use crate::process::shared::Shared;
 #[command(after_help = "\
 Examples:
   millrace provision race.yaml --connections /etc/millrace/connections
+  millrace provision race.yaml --connections ./connections --wait 300
   millrace provision race.yaml --connections ./connections --dry-run")]
 pub(crate) struct ProvisionArguments {
     /// File with a TelemetryPipeline.
@@ -39,6 +45,11 @@ pub(crate) struct ProvisionArguments {
     #[arg(long, value_name = "DIR")]
     connections: PathBuf,
 
+    /// Seconds to wait for Kafka and Postgres while they cannot be reached.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    wait: u64,
+
     /// Say what is missing, and make nothing.
     #[arg(long)]
     dry_run: bool,
@@ -47,29 +58,23 @@ pub(crate) struct ProvisionArguments {
     config_maps: ConfigMaps,
 }
 
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Runs the command.
 pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> Outcome {
     let plan = pipeline::load_to_run(&arguments.file, &arguments.config_maps)?;
     let connections = Connections::read(&arguments.connections, has_tables(&plan))?;
-    let prefix = connections.prefix(&plan.pipeline);
-    let mut roles = false;
-    if !arguments.dry_run {
-        let made = Shared::make_roles(&connections, &plan.pipeline).await;
-        roles = made.map_err(Exit::Unavailable.of())?;
-    }
-    let shared = Shared::connect(connections, &plan.pipeline, &process_name("provision")).await?;
-    let work = async {
-        let before =
-            difference::needs(&plan, &shared, &prefix).await.map_err(Exit::Unavailable.of())?;
-        needs::check(&before)?;
-        if !arguments.dry_run {
-            provision(&plan, &shared).await?;
-        }
-        Ok::<_, Failure>(before)
+    let until = Instant::now() + Duration::from_secs(arguments.wait);
+    let (mut needs, roles) = loop {
+        let failure = match make(&plan, connections.clone(), arguments.dry_run).await {
+            Ok(made) => break made,
+            Err(failure) if failure.may_pass() && Instant::now() < until => failure,
+            Err(failure) => return Err(failure),
+        };
+        warn!(message = "Something is not there yet; trying again.", error = failure.text());
+        tokio::time::sleep(AGAIN).await;
     };
-    let result = work.await;
-    shared.close().await;
-    let mut needs = result?;
     needs.retain(|need| need.state == NeedState::Missing);
     let verb = if arguments.dry_run { "missing" } else { "made" };
     if roles && output == OutputFormat::Text {
@@ -91,4 +96,34 @@ pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> 
         }
     }
     Ok(())
+}
+
+/// Makes what is missing, and says what that was, and whether there are roles now.
+async fn make(
+    plan: &Plan,
+    mut connections: Connections,
+    dry_run: bool,
+) -> Result<(Vec<Need>, bool), Failure> {
+    let prefix = connections.prefix(&plan.pipeline);
+    let mut roles = false;
+    if !dry_run {
+        let made = Shared::make_roles(&connections, &plan.pipeline).await;
+        roles = made.map_err(Exit::Unavailable.of())?;
+    }
+    if roles {
+        connections.act_as_worker();
+    }
+    let shared = Shared::connect(connections, &plan.pipeline, &process_name("provision")).await?;
+    let work = async {
+        let before =
+            difference::needs(plan, &shared, &prefix).await.map_err(Exit::Unavailable.of())?;
+        needs::check(&before)?;
+        if !dry_run {
+            provision(plan, &shared).await?;
+        }
+        Ok::<_, Failure>(before)
+    };
+    let result = work.await;
+    shared.close().await;
+    Ok((result?, roles))
 }

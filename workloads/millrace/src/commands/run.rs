@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::ValueEnum;
 use millrace_archive::Folders;
+use millrace_http::Clients;
 use millrace_log::ReadLimit;
 use millrace_log::kafka::StandbyOptions;
 use millrace_plan::Plan;
@@ -209,7 +210,7 @@ async fn drive_along(
 ) {
     let address = reachable(mqtt);
     let simulation = scenario.map(|SimulatedScenario::Race| {
-        let address = BrokerAddress { host: address.ip().to_string(), port: address.port() };
+        let address = BrokerAddress { host: address.ip().to_string(), port: address.port(), tls: false };
         let shutdown = shutdown.clone();
         tokio::spawn(async move { simulate::drive_along(address, &shutdown).await })
     });
@@ -238,6 +239,7 @@ async fn serve_shared(
         connections: Connections::read(folder, has_tables(&plan))?,
         secrets: arguments.secrets,
         data: PathBuf::from("."),
+        clients: Clients::Direct,
         standbys: StandbyOptions::default(),
     };
     let pipeline = plan.pipeline.clone();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use millrace_http::Clients;
 use millrace_log::kafka::StandbyOptions;
 use millrace_plan::Plan;
 use serde_json::Value;
@@ -41,6 +42,11 @@ pub(super) struct SeparateArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 25,
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     grace: u64,
+
+    /// Take the last address of `X-Forwarded-For` for that of the client, as a proxy before this
+    /// process writes it. Nobody else may reach the port then.
+    #[arg(long)]
+    trust_proxy: bool,
 }
 
 impl SeparateArguments {
@@ -57,6 +63,7 @@ impl SeparateArguments {
         Ok(SeparateOptions {
             http,
             name: self.process_name,
+            clients: if self.trust_proxy { Clients::BehindProxy } else { Clients::Direct },
             grace: Duration::from_secs(self.grace),
             connections,
             secrets: self.secrets,

@@ -24,6 +24,7 @@ use millrace_plan::model::StreamOrigin;
 use millrace_sinks::group_of;
 use millrace_tables::ServeError;
 use millrace_tables::TableStore;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -88,8 +89,11 @@ pub(super) async fn watch_fleet(
         tables,
         observer,
         watched: HashMap::new(),
+        lags: HashMap::new(),
         looks: 0,
     };
+    // Nothing is said before it is known: no lag would mean that nobody is needed.
+    let mut most: Option<Gauge> = None;
     let mut failing = false;
     loop {
         if let Some(target) = follower.target() {
@@ -100,9 +104,24 @@ pub(super) async fn watch_fleet(
                 warn!(message = "Lag is not known at present.", error = with_causes(error));
             }
             failing = looked.is_err();
+            if !failing {
+                let gauge = most.get_or_insert_with(|| register(&fleet.observer));
+                gauge.set(fleet.lags.values().copied().max().unwrap_or_default());
+            }
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Registers how far the workers are behind.
+fn register(observer: &Observer) -> Gauge {
+    let gauge = Gauge::default();
+    observer.register(
+        "workers_lag_records",
+        "Offsets that the stage or sink of the workers which is furthest behind is behind",
+        gauge.clone(),
+    );
+    gauge
 }
 
 type Part = (ComponentKind, String, Option<String>, Option<Partition>);
@@ -112,6 +131,8 @@ struct Fleet {
     tables: Arc<dyn TableStore>,
     observer: Arc<Observer>,
     watched: HashMap<Part, Watched>,
+    /// How far each stage and sink was behind at the last look.
+    lags: HashMap<(ComponentKind, String), i64>,
     looks: u32,
 }
 
@@ -120,6 +141,7 @@ impl Fleet {
         let edition = &target.edition;
         let with_times = self.looks.is_multiple_of(TIMES_EVERY);
         self.looks = self.looks.wrapping_add(1);
+        self.lags.clear();
         for stage in &edition.plan.stages {
             if target.resting.stages.contains(&stage.name) {
                 continue;
@@ -239,6 +261,7 @@ impl Fleet {
             next.push(from);
         }
         let now = Instant::now();
+        let of = (part.0, part.1.clone());
         let observer = &self.observer;
         let watched =
             self.watched.entry(part).or_insert_with_key(|(kind, name, stream, at)| Watched {
@@ -258,6 +281,7 @@ impl Fleet {
             (lag, watched.moved) = (0, now);
         }
         watched.component.set_lag(lag);
+        *self.lags.entry(of).or_default() += lag;
         let still = now - watched.moved;
         watched.component.set(if still < STALLED {
             State::Running

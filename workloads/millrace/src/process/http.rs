@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use millrace_archive::Folders;
 use millrace_http::Auth;
+use millrace_http::Clients;
 use millrace_http::LoadAuthError;
 use millrace_http::LoadTlsError;
 use millrace_http::Origins;
@@ -89,6 +90,11 @@ impl HttpPort {
                 .last_answers(last_answers);
         make_room(exposure.max_connections);
         Ok(Self { listener, address, tls, auth, origins, options })
+    }
+
+    /// How it is known where requests come from.
+    pub(crate) fn clients(self, clients: Clients) -> Self {
+        Self { options: self.options.clients(clients), ..self }
     }
 
     /// Its address.

@@ -12,6 +12,7 @@ use millrace_log::ReadLimit;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
+use millrace_plan::model::IngestSource;
 use millrace_plan::model::SinkTarget;
 use millrace_query::QueryState;
 use millrace_query::Readiness;
@@ -71,7 +72,8 @@ impl IngestProcess {
         let follower = connected.follower.clone();
         let log = Arc::clone(follower.view()) as Arc<dyn Log>;
         let parts = Parts::with(share(port.grace));
-        let ways_in = WaysIn::start(&port.plan, &log, &port.observer, mqtt, parts).await?;
+        let plan = Arc::new(with_own_sessions(&port.plan, port.name()));
+        let ways_in = WaysIn::start(&plan, &log, &port.observer, mqtt, parts).await?;
         let context = ComputeContext {
             log: Arc::clone(&log),
             tables: Arc::clone(&connected.shared.tables),
@@ -131,6 +133,20 @@ impl Ingesting {
     }
 }
 
+/// Processes that share the messages of another broker need a session each, which they find again
+/// when they start again.
+fn with_own_sessions(plan: &Plan, process: &str) -> Plan {
+    let mut plan = plan.clone();
+    for ingest in &mut plan.ingest {
+        if let IngestSource::MqttConnect(connect) = &mut ingest.source
+            && connect.shared_group.is_some()
+        {
+            connect.broker.client_id = format!("{}-{process}", connect.broker.client_id);
+        }
+    }
+    plan
+}
+
 /// The sinks that publish to clients of our own endpoint.
 fn to_own_clients(plan: &Plan) -> BTreeSet<String> {
     let own = plan
@@ -157,5 +173,34 @@ impl Readiness for TakesEvents {
             reasons.push(error.to_string());
         }
         reasons
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "a test ends where something is not as it should be")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_share_the_messages_of_another_broker_have_a_session_each() {
+        let plan = |shared: &str| {
+            let text = format!(
+                "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {{name: race}}\nspec:\n  \
+                 streams: [{{name: positions, key: [.car]}}]\n  \
+                 ingest: [{{name: cars, to: positions, mqtt: {{connect: {{broker: {{url: 'mqtt://broker'}}, topics: [cars]{shared}}}}}}}]\n"
+            );
+            let pipelines = millrace_api::load(&text, "a.yaml").unwrap();
+            millrace_plan::plan(&pipelines[0]).unwrap()
+        };
+        let id = |shared: &str| {
+            let plan = with_own_sessions(&plan(shared), "race-ingest-1");
+            match &plan.ingest[0].source {
+                IngestSource::MqttConnect(connect) => connect.broker.client_id.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(id(", sharedGroup: millrace"), "millrace-race-cars-race-ingest-1");
+        // It is the only one, whatever it is called.
+        assert_eq!(id(""), "millrace-race-cars");
     }
 }

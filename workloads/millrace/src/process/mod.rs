@@ -8,6 +8,7 @@
 //! `until_end` computes what is recorded and ends; `traces` tells a collector what becomes of
 //! requests.
 
+mod admin;
 mod computing;
 pub(crate) mod computing_process;
 pub(crate) mod difference;

@@ -16,6 +16,7 @@ use millrace_tables::LookUp;
 use millrace_tables::TableStore;
 use tokio_util::sync::CancellationToken;
 
+use crate::process::admin::AdminPort;
 use crate::process::fleet::watch_fleet;
 use crate::process::fleet_operations::FleetOperations;
 use crate::process::generations::Follower;
@@ -36,21 +37,36 @@ const READABLE: Duration = Duration::from_secs(2);
 /// A process that answers.
 pub(crate) struct QueryProcess {
     port: Port,
+    admin: Option<AdminPort>,
 }
 
 /// The same at work.
 pub(crate) struct Answering {
     port: Port,
+    admin: Option<AdminPort>,
     connected: Connected,
     parts: Parts,
     state: QueryState,
 }
 
 impl QueryProcess {
-    /// Opens the HTTP port.
-    pub(crate) async fn open(plan: Plan, options: SeparateOptions) -> Result<Self, BeginError> {
+    /// Opens the HTTP port, and that for operators where it has an address.
+    pub(crate) async fn open(
+        plan: Plan,
+        options: SeparateOptions,
+        admin: Option<SocketAddr>,
+    ) -> Result<Self, BeginError> {
         let exposure = with_open_probes(&plan.exposure);
-        Ok(Self { port: Port::open(plan, exposure, options).await? })
+        let admin = match admin {
+            Some(address) => Some(AdminPort::open(address, options.grace).await?),
+            None => None,
+        };
+        Ok(Self { port: Port::open(plan, exposure, options).await?, admin })
+    }
+
+    /// Address of the port for operators, if there is one.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminPort::address)
     }
 
     /// Address of the HTTP port.
@@ -82,7 +98,7 @@ impl QueryProcess {
             self.port.close().await;
             return Ok(None);
         };
-        let port = self.port;
+        let Self { port, admin } = self;
         let parts = Parts::with(share(port.grace));
         let follower = connected.follower.clone();
         let tables = Arc::clone(&connected.shared.tables);
@@ -107,20 +123,29 @@ impl QueryProcess {
         let watching = watch_fleet(follower, tables, observer);
         parts.tasks.spawn(async move { stop.run_until_cancelled(watching).await });
         keep_current(&state, &parts.tasks, &parts.stop);
-        port.serve(state.router(axum::Router::new()));
-        Ok(Some(Answering { port, connected, parts, state }))
+        match &admin {
+            Some(admin) => {
+                admin.serve(state.router(axum::Router::new()));
+                port.serve(state.outside_router(axum::Router::new()));
+            }
+            None => port.serve(state.router(axum::Router::new())),
+        }
+        Ok(Some(Answering { port, admin, connected, parts, state }))
     }
 }
 
 impl Answering {
     /// Finishes the answers that are under way, and ends.
     pub(crate) async fn stop(self) {
-        let Self { port, connected, parts, state } = self;
+        let Self { port, admin, connected, parts, state } = self;
         let grace = port.grace;
         end(&state, grace, async {
             // Live streams would go on for ever.
             state.close();
             port.close().await;
+            if let Some(admin) = admin {
+                admin.close().await;
+            }
             parts.stop().await;
             connected.close().await;
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use millrace_archive::Folders;
 use millrace_core::with_causes;
+use millrace_http::Clients;
 use millrace_log::LogView;
 use millrace_log::ViewNames;
 use millrace_log::kafka::StandbyOptions;
@@ -47,6 +48,8 @@ pub(crate) struct SeparateOptions {
     pub(crate) http: SocketAddr,
     /// The process's own name; none: the machine's, and the port.
     pub(crate) name: Option<String>,
+    /// How it is known where requests come from.
+    pub(crate) clients: Clients,
     /// How long it may take to end.
     pub(crate) grace: Duration,
     /// Where the log and the tables are.
@@ -65,6 +68,16 @@ pub(crate) enum BeginError {
     /// There is no HTTP port.
     #[error(transparent)]
     Http(#[from] StartHttpError),
+    /// There is no port for operators.
+    #[error(
+        "cannot listen for operators on {address}: choose another address with --admin-listen, such as 127.0.0.1:9091"
+    )]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// There is no folder for what is made anew at each start.
     #[error("cannot make a folder for temporary files: set TMPDIR to one that can be written")]
     Temporary(#[source] std::io::Error),
@@ -76,9 +89,9 @@ pub(crate) enum BeginError {
 impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Self {
         let exit = match &error {
-            BeginError::Http(StartHttpError::Listen { .. }) | BeginError::Temporary(_) => {
-                Exit::CannotCreate
-            }
+            BeginError::Http(StartHttpError::Listen { .. })
+            | BeginError::Admin { .. }
+            | BeginError::Temporary(_) => Exit::CannotCreate,
             BeginError::Http(_) => Exit::Config,
             BeginError::Connect(error) => error.exit(),
         };
@@ -117,7 +130,8 @@ impl Port {
         exposure: ExposurePlan,
         options: SeparateOptions,
     ) -> Result<Self, BeginError> {
-        let SeparateOptions { http, name, grace, connections, secrets, data, standbys } = options;
+        let SeparateOptions { http, name, clients, grace, connections, secrets, data, standbys } =
+            options;
         let observer: Arc<Observer> = Arc::default();
         // A certificate of our own is made anew at each start, since nothing is kept here.
         let temporary = match exposure.tls {
@@ -129,6 +143,7 @@ impl Port {
         let own = temporary.as_ref().map_or_else(|| data.clone(), |own| own.path().to_owned());
         let for_port = Folders { data: own, secrets: Some(secrets.clone()) };
         let port = HttpPort::bind(http, &exposure, &for_port, &observer, share(grace)).await?;
+        let port = port.clients(clients);
         let (address, has_tls) = (port.address(), port.has_tls());
         let name = name.unwrap_or_else(|| process_name(&address.port().to_string()));
         let (late, parts) = (LateRoutes::default(), Parts::with(grace));

@@ -9,6 +9,7 @@ mod own;
 mod routes;
 mod security;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -18,11 +19,25 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::audience::Outsiders;
+use crate::audience::is_of_operators;
 use crate::state::SharedState;
 
 /// `GET /openapi.json`
-pub(crate) async fn document(State(state): State<SharedState>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], state.openapi.clone()).into_response()
+pub(crate) async fn document(
+    State(state): State<SharedState>,
+    outsiders: Option<Extension<Outsiders>>,
+) -> Response {
+    let document = if outsiders.is_some() { &state.openapi_outside } else { &state.openapi };
+    ([(CONTENT_TYPE, "application/json")], document.clone()).into_response()
+}
+
+/// A description without what operators alone may use.
+pub(crate) fn outside(mut document: Value) -> Value {
+    if let Some(paths) = document["paths"].as_object_mut() {
+        paths.retain(|path, _| !is_of_operators(path));
+    }
+    document
 }
 
 /// The description of a pipeline's API.
