@@ -1,6 +1,7 @@
 //! Wrong resources, each with the errors that its author reads, literally.
 
 mod cases;
+mod clusters;
 mod computing;
 mod partitions;
 mod reach;
@@ -8,6 +9,7 @@ mod reach;
 use std::time::Duration;
 
 use cases::CASES;
+use clusters::CLUSTER_CASES;
 use computing::COMPUTING_CASES;
 use partitions::PARTITION_CASES;
 use reach::REACH_CASES;
@@ -99,7 +101,12 @@ fn a_table_is_divided_by_a_time_of_its_key() {
 
 #[test]
 fn every_wrong_resource_is_refused_in_words() {
-    let cases = PARTITION_CASES.iter().chain(CASES).chain(REACH_CASES).chain(COMPUTING_CASES);
+    let cases = CLUSTER_CASES
+        .iter()
+        .chain(PARTITION_CASES)
+        .chain(CASES)
+        .chain(REACH_CASES)
+        .chain(COMPUTING_CASES);
     for (name, changes, expected) in cases {
         let mut text = BASE.to_owned();
         for (from, to) in *changes {

@@ -22,8 +22,8 @@ pub(crate) const PARTITION_CASES: &[Case] = &[
             "        partitions: {by: as}\n        primaryKey: [race, car, as]\n        columns:\n          - {name: at, type: timestamp}\n",
         )],
         &[
-            "spec.sinks[1].table.primaryKey[2]: the table has no column `as`; did you mean `at`?",
-            "spec.sinks[1].table.partitions.by: the table has no column `as`; did you mean `at`?",
+            "spec.sinks[1].table.primaryKey[2]: the table has no column `as`; write one of at, race, car",
+            "spec.sinks[1].table.partitions.by: the table has no column `as`; write one of at",
         ],
     ),
     (

@@ -447,7 +447,7 @@ pub(crate) const REACH_CASES: &[Case] = &[
             "  exposure: {tls: {selfSigned: {}, files: {certificate: a, key: b}}}\n  query:\n",
         )],
         &[
-            "a.yaml: spec.exposure.tls: write exactly one of secret (with tls.crt and tls.key), files and selfSigned",
+            "a.yaml: spec.exposure.tls: write exactly one of secret (with tls.crt and tls.key), files, selfSigned and certManager",
         ],
     ),
     (
