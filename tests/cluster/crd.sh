@@ -20,7 +20,11 @@ kc() { kubectl --namespace "$NAMESPACE" "$@"; }
 
 clean() {
   kubectl delete --ignore-not-found --wait=false namespace "$NAMESPACE" >/dev/null 2>&1 || true
-  [ "$was_there" = yes ] || kubectl delete --ignore-not-found -f "$CRD" >/dev/null 2>&1 || true
+  # Others may have come to use the CRD in the meantime.
+  if [ "$was_there" = no ] && ! kubectl get telemetrypipelines --all-namespaces --no-headers 2>/dev/null |
+    grep -qv "^$NAMESPACE "; then
+    kubectl delete --ignore-not-found -f "$CRD" >/dev/null 2>&1 || true
+  fi
   rm -rf "$FOLDER"
 }
 
