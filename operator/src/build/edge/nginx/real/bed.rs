@@ -1,5 +1,6 @@
 //! A running edge, with its pods and their names, on free ports of this machine.
 
+use std::fs::File;
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -115,7 +116,7 @@ impl Bed {
             .env("PATH", search)
             .env("EDGE_WATCH_SECONDS", "0.2")
             .stdin(Stdio::null())
-            .stderr(std::fs::File::create(path("errors.log")).unwrap())
+            .stderr(File::create(path("errors.log")).unwrap())
             .spawn()
             .unwrap();
         std::fs::write(path("ingest"), format!("{INGEST}\n")).unwrap();
@@ -162,9 +163,15 @@ impl Bed {
         (Ipv4Addr::LOCALHOST, self.places.http)
     }
 
-    /// Another certificate than before.
+    /// Another certificate than before, in files that say that they are as old.
     pub(super) fn renew_certificate(&self) {
-        write_certificate(&self.folder.path().join("certificate"));
+        let folder = self.folder.path().join("certificate");
+        let files = ["tls.crt", "tls.key"].map(|name| folder.join(name));
+        let times = files.each_ref().map(|file| file.metadata().unwrap().modified().unwrap());
+        write_certificate(&folder);
+        for (file, time) in files.iter().zip(times) {
+            File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
+        }
     }
 
     /// A certificate that is none.

@@ -1,5 +1,7 @@
 //! Connections that last: live streams, WebSockets and MQTT.
 
+use std::time::Duration;
+
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
@@ -17,7 +19,8 @@ async fn an_event_arrives_before_the_answer_ends() {
     let mut seen = String::new();
     let mut buffer = [0; 1024];
     while !seen.contains("data: 1\n\n") {
-        let read = stream.read(&mut buffer).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer)).await;
+        let read = read.unwrap_or_else(|_| panic!("not within 10 s, but {seen}")).unwrap();
         assert!(read > 0, "{seen}");
         seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
     }
