@@ -1,10 +1,12 @@
-//! Measures tasks in a Kafka cluster: how long a commit takes, and how long a task's state takes to
-//! be restored. Prints the figures as one line of JSON per case. The brokers' addresses are the
+//! Measures tasks in a Kafka cluster: how long a commit takes, how long a task's state takes to be
+//! restored, and how long tasks stand still whose process is killed, with and without standbys.
+//! Prints the figures as one line of JSON per case. The brokers' addresses are the
 //! first argument, or `MILLRACE_KAFKA`; the number of keys is the second one, 1,000,000 by default, and
 //! that of the tasks that share them, which are restored side by side, the third one, 4 by default.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
+mod moving;
 mod process;
 
 use std::sync::Arc;
@@ -47,7 +49,13 @@ const VALUE_BYTES: usize = 100;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let servers = arguments.next().or_else(|| std::env::var("MILLRACE_KAFKA").ok());
+    let first = arguments.next();
+    if first.as_deref() == Some(moving::CHILD)
+        && let (Some(settings), Some(leaving)) = (arguments.next(), arguments.next())
+    {
+        return moving::work(&settings, &leaving).await;
+    }
+    let servers = first.or_else(|| std::env::var("MILLRACE_KAFKA").ok());
     let servers = servers.ok_or("name the brokers: kafka_restore HOST:PORT [KEYS [TASKS]]")?;
     let keys: usize = arguments.next().map_or(Ok(1_000_000), |keys| keys.parse())?;
     let tasks: i32 = arguments.next().map_or(Ok(4), |tasks| tasks.parse())?;
@@ -56,6 +64,7 @@ async fn main() -> Result<(), Failure> {
         "bootstrapServers": servers.split(',').collect::<Vec<_>>(),
         "prefix": format!("restore-{now}."),
     });
+    let reached_by = settings.clone();
     let settings: KafkaSettings = serde_json::from_value(settings)?;
     let log = KafkaLog::connect(settings.clone(), "bench", "first").await?;
     let stream = StreamConfig {
@@ -78,6 +87,9 @@ async fn main() -> Result<(), Failure> {
     let other = KafkaLog::connect(settings, "bench", "second").await?;
     for _ in 0..3 {
         print(&restore(&other, &state, keys).await?);
+    }
+    for leaving in [0, 1, 0, 1] {
+        print(&moving::measure(&reached_by, state.len(), leaving).await?);
     }
     let all = state.into_iter().chain([busy]).collect::<Vec<_>>();
     other.remove(&["stream".parse()?], &all).await?;

@@ -362,12 +362,14 @@ async fn commits_are_made_once_though_the_broker_is_silent_for_longer_than_they_
 
 /// Commits until it is committed; a refusal says that it was not.
 async fn insist(log: &KafkaLog, claim: &TaskClaim, number: i64) {
-    let deadline = Instant::now() + PATIENCE;
+    let (began, mut refusals) = (Instant::now(), Vec::new());
     loop {
         match log.commit_task(claim, commit(0, number)).await {
             Ok(_) => return,
             Err(CommitTaskError::Append(AppendError::Unavailable(reason))) => {
-                assert!(Instant::now() < deadline, "{reason}");
+                refusals.push((began.elapsed().as_secs(), reason));
+                refusals.dedup();
+                assert!(began.elapsed() < PATIENCE, "{refusals:?}");
             }
             Err(error) => panic!("{error:?}"),
         }

@@ -250,10 +250,10 @@ impl Tasks {
         }
         let snapshot = match changelog {
             Some(changelog) => {
-                let restored = self.restore(task, &changelog).await.map_err(cannot_restore)?;
-                self.claims.update(&claim, |claim| claim.end = Some(restored.end));
-                let snapshot = restored.into_snapshot();
-                snapshot.map_err(|error| cannot_restore(ReadError::Storage(Box::new(error))))?
+                let restored = self.restore(task, &changelog).await;
+                let (snapshot, end) = restored.map_err(cannot_restore)?;
+                self.claims.update(&claim, |claim| claim.end = Some(end));
+                snapshot
             }
             None => TaskSnapshot {
                 state: Vec::new(),

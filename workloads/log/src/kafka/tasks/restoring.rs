@@ -14,35 +14,39 @@ use super::readers::Readers;
 use super::restored::Restored;
 use crate::ReadError;
 use crate::TaskName;
+use crate::TaskSnapshot;
 
 impl Tasks {
-    /// What a task's changelog says.
+    /// What a task's changelog says, and up to where it was read.
     pub(super) async fn restore(
         &self,
         task: &TaskName,
         changelog: &Changelog,
-    ) -> Result<Restored, ReadError> {
+    ) -> Result<(TaskSnapshot, Offset), ReadError> {
         let began = Instant::now();
         let (standbys, of) = (Arc::clone(&self.standbys), task.clone());
         let (topic, partition) = (Arc::clone(&changelog.topic), task.partition);
-        let (restored, records, was_kept) = self
+        let (snapshot, end, bytes, records, was_kept) = self
             .wait(move |readers| {
                 let kept = standbys.take(&of);
                 let was_kept = kept.is_some();
                 let (restored, records) = read(readers, &topic, partition, kept)?;
-                Ok((restored, records, was_kept))
+                // To put much state in order takes its time, too.
+                let (end, bytes) = (restored.end, restored.bytes());
+                Ok((restored.into_snapshot(), end, bytes, records, was_kept))
             })
             .await?;
+        let snapshot = snapshot.map_err(|error| ReadError::Storage(Box::new(error)))?;
         self.restored.fetch_add(records, Ordering::Relaxed);
         tracing::info!(
             message = "Restored a task.",
             %task,
-            bytes = restored.bytes(),
+            bytes,
             records,
             was_kept,
             seconds = began.elapsed().as_secs_f64()
         );
-        Ok(restored)
+        Ok((snapshot, end))
     }
 }
 

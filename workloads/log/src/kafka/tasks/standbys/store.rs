@@ -242,3 +242,118 @@ impl Store {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::keys;
+    use super::*;
+
+    const HOURS: Duration = Duration::from_hours(2);
+
+    fn task() -> TaskName {
+        TaskName { stage: "s".to_owned(), partition: 0 }
+    }
+
+    /// A store of so many bytes that keeps partition 0, of which 10 entries were read at a time.
+    fn store(max_bytes: usize, at: SystemTime) -> Store {
+        let store = Store::new(max_bytes);
+        let changelog = Changelog { topic: Arc::from("t"), partitions: 1 };
+        store.keep("s", &changelog, &BTreeSet::from([0]), &BTreeSet::new());
+        read_on(&store, at);
+        store
+    }
+
+    /// Reads 10 entries, to the end.
+    fn read_on(store: &Store, at: SystemTime) {
+        let mut reading = store.begin(&task()).unwrap();
+        for key in 0..10_u8 {
+            reading.restored.apply(&keys::state("s", &[key]), Some(b"value")).unwrap();
+        }
+        reading.restored.end = 10;
+        store.give_back(&task(), reading, 10, at);
+    }
+
+    #[test]
+    fn what_was_read_to_the_end_is_taken_once() {
+        let store = store(10_000, SystemTime::now());
+        assert!(store.is_complete("s"));
+        assert_eq!(store.statistics()[0].entries, 10);
+        let taken = store.take(&task()).unwrap();
+        assert_eq!((taken.end, taken.entries()), (10, 10));
+        assert!(store.take(&task()).is_none());
+        assert_eq!(store.statistics(), []);
+    }
+
+    #[test]
+    fn what_was_not_at_its_end_for_long_is_not_used_and_begun_anew() {
+        let store = store(10_000, SystemTime::now() - HOURS);
+        let reading = store.begin(&task()).unwrap();
+        assert_eq!((reading.restored.end, reading.restored.entries()), (0, 0));
+        store.discard(&task(), &reading.wanted);
+        read_on(&store, SystemTime::now() - HOURS);
+        assert!(store.take(&task()).is_none());
+        // Nor is it where the clock was set back since.
+        let store = super::tests::store(10_000, SystemTime::now() + HOURS);
+        assert!(store.take(&task()).is_none());
+    }
+
+    #[test]
+    fn a_state_that_had_nothing_to_read_stays_of_use() {
+        let store = store(10_000, SystemTime::now() - HOURS);
+        store.is_level(&task(), 11, SystemTime::now());
+        assert!(store.kept.lock()[&task()].read_to_end.elapsed().unwrap() > HOURS / 2);
+        store.is_level(&task(), 10, SystemTime::now());
+        assert!(store.take(&task()).is_some());
+    }
+
+    #[test]
+    fn there_is_room_for_what_others_leave() {
+        // An entry takes 5 bytes for its key, 5 for its value, and 128.
+        let store = store(1500, SystemTime::now());
+        assert_eq!(store.statistics()[0].bytes, 1380);
+        let changelog = Changelog { topic: Arc::from("t"), partitions: 1 };
+        store.keep("other", &changelog, &BTreeSet::from([0]), &BTreeSet::new());
+        let other = TaskName { stage: "other".to_owned(), partition: 0 };
+        assert_eq!(store.begin(&other).unwrap().max_bytes, 120);
+        let reading = store.begin(&task()).unwrap();
+        assert_eq!(reading.max_bytes, 1500);
+        store.give_back(&task(), Reading { max_bytes: 1379, ..reading }, 10, SystemTime::now());
+        let kept = &store.statistics()[1];
+        assert_eq!((kept.bytes, kept.is_kept), (0, false));
+        assert!(store.is_complete("s"));
+        assert!(store.begin(&task()).is_none() && store.take(&task()).is_none());
+    }
+
+    #[test]
+    fn whoever_claims_has_the_reading_broken_off_and_gets_what_there_is() {
+        let store = store(10_000, SystemTime::now());
+        let mut reading = store.begin(&task()).unwrap();
+        std::thread::scope(|scope| {
+            let claim = scope.spawn(|| store.take(&task()).unwrap());
+            while !reading.wanted.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            reading.restored.apply(&keys::state("s", b"more"), Some(b"value")).unwrap();
+            reading.restored.end = 12;
+            store.give_back(&task(), reading, 20, SystemTime::now());
+            let taken = claim.join().unwrap();
+            assert_eq!((taken.end, taken.entries()), (12, 11));
+        });
+    }
+
+    #[test]
+    fn own_partitions_stay_until_they_are_claimed_and_others_go() {
+        let store = store(10_000, SystemTime::now());
+        let changelog = Changelog { topic: Arc::from("t"), partitions: 3 };
+        let (wanted, own) = (BTreeSet::from([1]), BTreeSet::from([0, 2]));
+        store.keep("s", &changelog, &wanted, &own);
+        let kept = |store: &Store| -> Vec<Partition> {
+            store.statistics().iter().map(|kept| kept.task.partition).collect()
+        };
+        assert_eq!(kept(&store), [0, 1]);
+        store.keep("s", &changelog, &wanted, &BTreeSet::new());
+        assert_eq!(kept(&store), [1]);
+        store.forget("s");
+        assert!(kept(&store).is_empty());
+    }
+}
