@@ -90,9 +90,11 @@ fn with_end(table: &str, end: &str) -> String {
         return format!("{table}{end}");
     }
     let hash = digest::digest(&digest::SHA256, table.as_bytes());
-    let hash: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let cut = table.floor_char_boundary(LONGEST - NUMBER - end.len() - 1 - hash.len());
-    format!("{}~{hash}{end}", &table[..cut])
+    let first = hash.as_ref().iter().take(8);
+    let hash = first.fold(0_u64, |hash, byte| (hash << 8) | u64::from(*byte));
+    let end = format!("~{hash:016x}{end}");
+    let cut = table.floor_char_boundary(LONGEST - NUMBER - end.len());
+    format!("{}{end}", &table[..cut])
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::now_micros;
 
 /// Between two cleanings. Partitions are made two periods ahead, and a period is no shorter than
 /// an hour.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Cleans again and again, until told to stop. Of several processes one does it at a time.
 pub(super) async fn keep_clean(

@@ -28,6 +28,9 @@ pub(crate) const fn noon(day: i64) -> i64 {
     1_767_225_600_000_000 + ((day - 1) * 24 + 12) * 3_600_000_000
 }
 
+/// From midnight to noon, in microseconds.
+const MORNING: i64 = 43_200_000_000;
+
 /// `cars` by car and day, a partition for each day, with two days kept.
 pub(crate) fn divided(keep: Keep) -> TablePlan {
     TablePlan {
@@ -128,18 +131,17 @@ pub(crate) async fn rows_whose_period_ended_before_the_retention_are_removed(
     store: &dyn TableStore,
 ) {
     let plan = divided(Keep::Latest);
-    const MIDNIGHT: i64 = 43_200_000_000;
     let rows = [
         seen(1, 0),
         seen(2, noon(7)),
-        seen(3, noon(8) - MIDNIGHT - 1),
-        seen(4, noon(8) - MIDNIGHT),
+        seen(3, noon(8) - MORNING - 1),
+        seen(4, noon(8) - MORNING),
         seen(5, noon(9)),
         seen(6, noon(376_000)),
     ];
     fill(store, &plan, &rows).await;
     // 48 hours before the end of the 9th, the 7th has not ended yet.
-    let end_of_ninth = noon(10) - MIDNIGHT - 1;
+    let end_of_ninth = noon(10) - MORNING - 1;
     store.clean(&spec(plan.clone()), end_of_ninth).await.unwrap();
     let left = export(store, &plan).await.unwrap();
     assert_eq!(
