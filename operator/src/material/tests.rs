@@ -161,6 +161,8 @@ fn who_is_only_connected_to_cannot_connect_as_a_node() {
     assert_eq!(usage(&broker.admin.certificate), ("CN=kafka-admin".to_owned(), false, true));
     let server = &material.database.as_ref().unwrap().server;
     assert_eq!(usage(&server.certificate), ("CN=postgres".to_owned(), true, false));
+    let edge = material.edge.as_ref().unwrap();
+    assert_eq!(usage(&edge.certificate), ("CN=edge".to_owned(), true, false));
 }
 
 #[test]
