@@ -82,9 +82,8 @@ enum Segment<'a> {
 }
 
 fn segments(path: &str) -> Vec<Segment<'_>> {
-    let segments = path.split('/').map(|segment| match segment.starts_with('{') {
-        true => Segment::Parameter,
-        false => Segment::Text(segment),
+    let segments = path.split('/').map(|segment| {
+        if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment) }
     });
     segments.collect()
 }

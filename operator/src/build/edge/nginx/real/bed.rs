@@ -9,6 +9,8 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -153,7 +155,9 @@ impl Bed {
 
     /// The addresses of ingest that the script finds are these from now on.
     pub(super) fn followed(&self, addresses: &[Ipv4Addr]) {
-        let lines: String = addresses.iter().map(|address| format!("{address}\n")).collect();
+        let mut lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        lines.push(String::new());
+        let lines = lines.join("\n");
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("ingest"));
         std::fs::write(&new, lines).unwrap();
         std::fs::rename(new, file).unwrap();
@@ -308,7 +312,15 @@ fn certificate_of(pem: &str) -> Vec<u8> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
 }
 
+/// A port below those that connections of this machine begin at: they could take it before nginx.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(61);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + number % 20_000).unwrap();
+        if std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -154,10 +154,8 @@ async fn only_declared_hosts_are_served() {
     let bed = Bed::start(&pipeline("{hosts: [race.example.com, '*.cars.example']}")).await;
     let status = async |host: &str, plain: bool| {
         let request = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = match plain {
-            true => bed.exchange_plainly(&request).await,
-            false => bed.exchange(&request).await,
-        };
+        let answer =
+            if plain { bed.exchange_plainly(&request).await } else { bed.exchange(&request).await };
         answer.status
     };
     for (host, over_tls, plainly) in [
