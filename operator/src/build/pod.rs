@@ -192,6 +192,8 @@ fn hardened(mut container: Container) -> Container {
         }),
         ..SecurityContext::default()
     });
+    // Its last words are then in the status of the pod, and so in that of the pipeline.
+    container.termination_message_policy = Some("FallbackToLogsOnError".to_owned());
     container.volume_mounts.get_or_insert_default().push(write_mount(TEMPORARY, "/tmp"));
     container
 }

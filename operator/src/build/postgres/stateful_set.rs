@@ -110,6 +110,8 @@ fn server(pipeline: &Pipeline, postgres: &ManagedPostgres) -> Container {
             variable("POSTGRES_USER", material::OWNER),
             variable("POSTGRES_DB", material::DATABASE),
             variable("POSTGRES_PASSWORD_FILE", &format!("{OWNER}/password")),
+            // Whatever the image's own language is: texts are compared by bytes.
+            variable("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C"),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("postgres".to_owned()),
