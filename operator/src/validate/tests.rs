@@ -1,1 +1,162 @@
+//! From resources in YAML to pipelines, or what is wrong.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::dereference::Content;
+use crate::dereference::wanted::wanted;
+use crate::fixture;
+use crate::pipeline::Group;
+use crate::pipeline::WaysIn;
+
+fn images() -> Images {
+    fixture::pipeline().images
+}
+
+fn check(
+    text: &str,
+    secrets: &[(&str, &[&str])],
+    kinds: &Kinds,
+) -> Result<Validated, ValidateError> {
+    let mut resource: TelemetryPipeline = serde_yaml_ng::from_str(text).unwrap();
+    resource.metadata.namespace = Some("factory".to_owned());
+    resource.metadata.uid = Some("1".to_owned());
+    let found = secrets.iter().map(|(name, keys)| {
+        let data = keys.iter().map(|key| ((*key).to_owned(), b"x".to_vec()));
+        let content = Content::new(data.collect::<BTreeMap<_, _>>());
+        ((WantedKind::Secret, (*name).to_owned()), content)
+    });
+    let references = References {
+        wanted: wanted(&resource.spec),
+        found: found.collect(),
+        ..References::default()
+    };
+    let environment = Environment { images: &images(), kinds };
+    validate(&resource, &references, &environment, |_| Ok(fixture::pipeline().material))
+}
+
+fn problems(text: &str, secrets: &[(&str, &[&str])]) -> Vec<String> {
+    match check(text, secrets, &Kinds::default()) {
+        Err(ValidateError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("valid, or another error: {other:?}"),
+    }
+}
+
+fn minimal(rest: &str) -> String {
+    format!(
+        "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {{name: race}}\nspec:\n  streams: [{{name: cars, key: [.car], partitions: 4}}]\n{rest}"
+    )
+}
+
+#[test]
+fn the_race_becomes_a_pipeline() {
+    let race = include_str!("../../../examples/race.yaml");
+    let Validated { pipeline, notes, objects, partitions } =
+        check(race, &[], &Kinds::default()).unwrap();
+    assert_eq!(pipeline.ways_in, WaysIn { http: Vec::new(), mqtt: true });
+    assert_eq!(pipeline.workers.useful, 1);
+    assert_eq!(pipeline.workers.replicas, WorkerReplicas::Fixed(1));
+    assert_eq!(
+        pipeline.workers.groups[0],
+        Group { name: "motion".to_owned(), streams: vec!["coordinates".to_owned()] }
+    );
+    // Messages are for viewers, whom ingest serves.
+    let groups: Vec<&str> =
+        pipeline.workers.groups.iter().map(|group| group.name.as_str()).collect();
+    assert!(groups.contains(&"standings") && !groups.contains(&"carStatus"), "{groups:?}");
+    assert!(matches!(&pipeline.log, Log::Managed(kafka) if kafka.heap_mebibytes == 768));
+    assert!(
+        matches!(&pipeline.tables, Some(Tables::Managed(tables)) if tables.cache_mebibytes == 128)
+    );
+    assert!(pipeline.edge.is_some() && pipeline.ingest.is_some());
+    assert_eq!(pipeline.owner.uid, "1");
+    assert!(notes.is_empty() && objects.is_empty());
+    assert!(partitions > 5, "{partitions}");
+}
+
+#[test]
+fn without_tables_there_is_no_database_and_without_ways_in_no_ingest() {
+    let Validated { pipeline, .. } = check(&minimal(""), &[], &Kinds::default()).unwrap();
+    assert!(pipeline.tables.is_none() && pipeline.ingest.is_none());
+    assert_eq!(pipeline.workers.replicas, WorkerReplicas::Fixed(0));
+}
+
+#[test]
+fn files_of_a_machine_are_refused_with_what_to_write() {
+    let text = minimal(
+        "  exposure: {tls: {files: {certificate: a, key: b}}, auth: [{path: /, basic: {users: {file: users}}}]}\n  sinks: [{name: all, from: [cars], archive: {url: folder}}]",
+    );
+    assert_eq!(
+        problems(&text, &[]),
+        [
+            "spec.exposure.tls.files: pods of a cluster have no files of yours; write secret: {name: …} with a Secret of type kubernetes.io/tls, or certManager",
+            "spec.exposure.auth[0].basic.users.file: pods of a cluster have no files of yours; write secret: {name: …, key: …}",
+            "spec.sinks[0].archive.url: is a folder, and pods of a cluster keep nothing on disk; write the address of an object store, such as s3://bucket/prefix",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_secret_is_named_with_the_command_that_makes_it() {
+    let text = minimal(
+        "  exposure: {tls: {secret: {name: site}}, auth: [{path: /, basic: {users: {secret: {name: people, key: users}}}}]}",
+    );
+    assert_eq!(
+        problems(&text, &[]),
+        [
+            "spec.exposure.tls.secret.name: there is no Secret `site` in the namespace `factory`; make it: `kubectl -n factory create secret tls site --cert=tls.crt --key=tls.key`",
+            "spec.exposure.auth[0].basic.users.secret: there is no Secret `people` in the namespace `factory`; make it: `kubectl -n factory create secret generic people --from-file=users`",
+        ]
+    );
+    let secrets: [(&str, &[&str]); 2] = [("site", &["tls.crt", "tls.key"]), ("people", &["other"])];
+    assert_eq!(
+        problems(&text, &secrets),
+        [
+            "spec.exposure.auth[0].basic.users.secret: the Secret `people` has no key `users`; add it: `kubectl -n factory edit secret people`"
+        ]
+    );
+    let secrets: [(&str, &[&str]); 2] = [("site", &["tls.crt", "tls.key"]), ("people", &["users"])];
+    let Validated { pipeline, .. } = check(&text, &secrets, &Kinds::default()).unwrap();
+    // Only the edge reads the certificate.
+    assert_eq!(pipeline.secrets.keys().collect::<Vec<_>>(), ["people"]);
+}
+
+#[test]
+fn what_is_capped_is_noted() {
+    let text = minimal(
+        "  sinks: [{name: hook, from: [cars], webhook: {url: 'https://example.com'}}]\n  scaling: {workers: {replicas: 9}, query: {replicas: 0}}",
+    );
+    let Validated { pipeline, notes, .. } = check(&text, &[], &Kinds::default()).unwrap();
+    assert_eq!(pipeline.workers.replicas, WorkerReplicas::Fixed(4));
+    assert_eq!(pipeline.query.replicas, Replicas::Fixed(1));
+    assert_eq!(
+        notes,
+        [
+            "spec.scaling.query.replicas is 0 and there is 1: it measures how far workers are behind; write at least 1",
+            "spec.scaling.workers asks for 9 pods and gets at most 4: no stream that they read has more partitions; write 4, or raise partitions and generation of a stream",
+        ]
+    );
+}
+
+#[test]
+fn a_kafka_of_strimzi_is_one_of_others_with_a_secret_of_ours() {
+    let text = minimal("  broker: {strimzi: {cluster: logs, user: race}}");
+    let secrets: [(&str, &[&str]); 2] =
+        [("logs-cluster-ca-cert", &["ca.crt"]), ("race", &["password"])];
+    let Validated { pipeline, objects, .. } = check(&text, &secrets, &Kinds::default()).unwrap();
+    let Log::External(kafka) = &pipeline.log else { panic!("managed") };
+    assert_eq!(
+        kafka.bootstrap_servers[0].as_str(),
+        "logs-kafka-bootstrap.factory.svc.cluster.local:9093"
+    );
+    assert_eq!(kafka.sasl.as_ref().unwrap().secret.name.as_str(), "race-kafka-login");
+    assert_eq!(
+        pipeline.secrets.keys().collect::<Vec<_>>(),
+        ["logs-cluster-ca-cert", "race-kafka-login"]
+    );
+    let secret = &objects[0].object;
+    assert_eq!(secret.metadata.name.as_deref(), Some("race-kafka-login"));
+    assert_eq!(secret.data["data"]["username"], "cmFjZQ==");
+}
