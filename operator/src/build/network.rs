@@ -185,7 +185,7 @@ fn to_kafka(pipeline: &Pipeline) -> NetworkPolicyEgressRule {
                 server.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
             });
             let ports: BTreeSet<u16> = ports.collect();
-            to(anywhere(), &Vec::from_iter(ports))
+            to(anywhere(), &ports.into_iter().collect::<Vec<_>>())
         }
     }
 }
@@ -212,7 +212,7 @@ fn to_postgres(pipeline: &Pipeline) -> Option<NetworkPolicyEgressRule> {
 }
 
 fn outward(ports: &BTreeSet<u16>) -> Option<NetworkPolicyEgressRule> {
-    let ports = Vec::from_iter(ports.iter().copied());
+    let ports: Vec<u16> = ports.iter().copied().collect();
     (!ports.is_empty()).then(|| to(anywhere(), &ports))
 }
 

@@ -189,13 +189,13 @@ fn what_is_mounted_comes_before_who_mounts_it() {
 
 /// Parts whose template is another one after a change.
 fn rolled(change: impl FnOnce(&mut Pipeline)) -> Vec<String> {
-    rolled_from(fixture::pipeline(), change)
+    rolled_from(&fixture::pipeline(), change)
 }
 
-fn rolled_from(before: Pipeline, change: impl FnOnce(&mut Pipeline)) -> Vec<String> {
+fn rolled_from(before: &Pipeline, change: impl FnOnce(&mut Pipeline)) -> Vec<String> {
     let mut after = before.clone();
     change(&mut after);
-    let before = templates(&before);
+    let before = templates(before);
     let changed = templates(&after).into_iter().filter(|(part, now)| before.get(part) != Some(now));
     changed.map(|(part, _)| part).collect()
 }
@@ -249,11 +249,11 @@ fn a_changed_password_of_kafka_rolls_its_clients_and_one_of_postgres_nobody_but_
     let kafka = |pipeline: &mut Pipeline| {
         pipeline.secrets.insert("kafka-user".to_owned(), fixture::hash("changed"));
     };
-    assert_eq!(rolled_from(external.clone(), kafka), ["ingest", "provision", "query", "workers"]);
+    assert_eq!(rolled_from(&external, kafka), ["ingest", "provision", "query", "workers"]);
     let postgres = |pipeline: &mut Pipeline| {
         pipeline.secrets.insert("db-user".to_owned(), fixture::hash("changed"));
     };
-    assert_eq!(rolled_from(external, postgres), Vec::<String>::new());
+    assert_eq!(rolled_from(&external, postgres), Vec::<String>::new());
 }
 
 #[test]

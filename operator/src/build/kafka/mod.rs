@@ -12,7 +12,6 @@ use crate::object::Object;
 use crate::pipeline::Log;
 use crate::pipeline::Pipeline;
 
-pub(crate) use users::UsersStep;
 pub(crate) use users::users_step;
 
 /// Port of clients: SASL over TLS.

@@ -20,8 +20,6 @@ use crate::object::Object;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Tables;
 
-pub(crate) use users::DatabaseUser;
-pub(crate) use users::DatabaseUserRole;
 pub(crate) use users::database_users;
 
 /// Its port.
