@@ -154,6 +154,7 @@ impl Replayer for JsonReplayer {
 /// Serves the routes as a whole pipeline does.
 async fn served(
     listener: TcpListener,
+    router: axum::Router,
     state: QueryState,
     observer: Arc<Observer>,
     shutdown: CancellationToken,
@@ -161,7 +162,7 @@ async fn served(
     let exposure = ExposurePlan::default();
     let auth = Arc::new(Auth::load(&exposure, Path::new("secrets")).unwrap());
     let origins = Origins::new(&exposure.origins, Reach::Loopback);
-    let router = guard(state.router(axum::Router::new()), auth, origins);
+    let router = guard(router, auth, origins);
     let options = ServerOptions::new(1024, 32_768, &observer);
     let (ending, stop) = (state.clone(), shutdown.clone());
     let closing = tokio::spawn(async move {
@@ -177,16 +178,21 @@ async fn served(
 
 impl Served {
     pub(crate) async fn new() -> Self {
-        Self::with(plan()).await
+        Self::with(plan(), QueryState::router).await
+    }
+
+    /// Serves what those see who are no operators.
+    pub(crate) async fn outside() -> Self {
+        Self::with(plan(), QueryState::outside_router).await
     }
 
     /// Serves what a resource describes.
     pub(crate) async fn of(resource: &str) -> Self {
         let pipelines = millrace_api::load(resource, "a.yaml").unwrap();
-        Self::with(millrace_plan::plan(&pipelines[0]).unwrap()).await
+        Self::with(millrace_plan::plan(&pipelines[0]).unwrap(), QueryState::router).await
     }
 
-    async fn with(plan: Plan) -> Self {
+    async fn with(plan: Plan, router: impl Fn(&QueryState, axum::Router) -> axum::Router) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(EmbeddedLogOptions::new(folder.path().join("log"))).unwrap();
         let plan = Arc::new(plan);
@@ -217,7 +223,9 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(served(listener, state, Arc::clone(&observer), shutdown.clone()));
+        let router = router(&state, axum::Router::new());
+        let serving = served(listener, router, state, Arc::clone(&observer), shutdown.clone());
+        let server = tokio::spawn(serving);
         Self { log, tables, observer, plan, address, shutdown, server, _folder: folder }
     }
 

@@ -4,5 +4,6 @@
 mod declared;
 mod fixtures;
 mod live;
+mod outside;
 mod requests;
 mod socket;
