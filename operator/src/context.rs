@@ -21,7 +21,7 @@ use crate::pipeline::Kinds;
 use crate::scale::Scaling;
 
 /// Longest time between two attempts after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// What all passes share.
 pub struct Context {

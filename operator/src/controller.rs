@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ async fn reconcile(guard: Arc<Guard>, context: Arc<Context>) -> Result<Action, P
     let of = Arc::clone(&context);
     let whose = key.clone();
     // On a task of its own: plans are made on all processors.
-    let passed = tokio::spawn(async move { pass(&of, &whose, &guard).await }).await;
+    let passed = tokio::spawn(async move { Box::pin(pass(&of, &whose, &guard)).await }).await;
     let passed = passed.unwrap_or_else(|error| Err(PassError::Express(error.into())));
     let metrics = &context.health.metrics;
     let seconds = began.elapsed().as_secs_f64();
@@ -254,10 +255,9 @@ impl Optional {
         });
         let mut listed = Vec::new();
         for (name, kind) in wanted {
-            if !self.running.contains_key(&name) {
-                let stop = stop.child_token();
-                listed.extend(start(context, settings, &kind, Watch::Metadata, &stop));
-                self.running.insert(name, stop);
+            if let Entry::Vacant(entry) = self.running.entry(name) {
+                let stop = entry.insert(stop.child_token());
+                listed.extend(start(context, settings, &kind, Watch::Metadata, stop));
             }
         }
         listed

@@ -40,6 +40,7 @@ impl Object {
 
     /// An object of a kind that is not Kubernetes' own, with its `spec`.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "it becomes the object's")]
     pub fn custom(kind: &GroupVersionKind, metadata: ObjectMeta, spec: serde_json::Value) -> Self {
         let kind = ApiResource::from_gvk(kind);
         let mut object = DynamicObject::new("", &kind).data(serde_json::json!({ "spec": spec }));

@@ -61,7 +61,7 @@ use crate::validate::validate;
 /// Time to the next look at a pipeline that is not ready: pods are not watched.
 const SOON: Duration = Duration::from_secs(10);
 /// Longest time without a look.
-const LATE: Duration = Duration::from_secs(6 * 3600);
+const LATE: Duration = Duration::from_hours(6);
 /// Shortest time to a renewal that is due.
 const RENEWAL: Duration = Duration::from_secs(30);
 
@@ -171,11 +171,14 @@ pub async fn pass(
         Ok(resource) => match pass.check(resource).await? {
             Ok(managed) => {
                 let notes = managed.validated.notes.clone();
-                pass.manage(managed, Validity::Valid(notes), written).await
+                Box::pin(pass.manage(managed, Validity::Valid(notes), written)).await
             }
-            Err(problems) => pass.invalid(Validity::Invalid(problems), written).await,
+            Err(problems) => Box::pin(pass.invalid(Validity::Invalid(problems), written)).await,
         },
-        Err(invalid) => pass.invalid(Validity::Unreadable(invalid.error.clone()), written).await,
+        Err(invalid) => {
+            let why = Validity::Unreadable(invalid.error.clone());
+            Box::pin(pass.invalid(why, written)).await
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn run(arguments: Arguments) -> Result<(), RunError> {
     let work = async {
         let result =
             work(arguments, client, own_namespace, identity, context, settings, triggered, end);
-        let result = result.await;
+        let result = Box::pin(result).await;
         answers.cancel();
         result
     };

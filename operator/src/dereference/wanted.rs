@@ -262,7 +262,7 @@ database: {cloudNativePg: {cluster: tables}}
                 r#"spec.ingest[0].mqtt.connect.broker.certificateAuthority.secret mqtt-ca ["ca"]"#,
                 r#"spec.sinks[0].webhook.signingSecret.secret sign ["key"]"#,
                 r#"spec.sinks[0].webhook.secretHeaders[0].value.secret sign ["token"]"#,
-                r#"spec.sinks[1].archive.credentials.name store []"#,
+                r"spec.sinks[1].archive.credentials.name store []",
                 r#"spec.broker.strimzi.cluster logs-cluster-ca-cert ["ca.crt"]"#,
                 r#"spec.broker.strimzi.user race ["password"]"#,
                 r#"spec.database.cloudNativePg.cluster tables-app ["username", "password"]"#,

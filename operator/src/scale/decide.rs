@@ -6,9 +6,9 @@ use std::time::Duration;
 /// Least time between two steps up.
 const BETWEEN_UPS: Duration = Duration::from_secs(15);
 /// Least time between two steps down.
-const BETWEEN_DOWNS: Duration = Duration::from_secs(60);
+const BETWEEN_DOWNS: Duration = Duration::from_mins(1);
 /// Nothing goes down before fewer have been enough for this long.
-const STEADY: Duration = Duration::from_secs(300);
+const STEADY: Duration = Duration::from_mins(5);
 
 /// Between which numbers, and for how many records each worker is.
 #[derive(Debug, Clone, Copy)]

@@ -141,10 +141,11 @@ pub fn validate(
         Some(Tables::Managed(managed)) => Some(managed.spec.version),
         _ => None,
     };
+    let workers = workers(resource, &plan, found, environment.kinds, &mut notes);
     let pipeline = Pipeline {
         ingest: ways::has_ingest(&plan, &ways_in).then(|| ingest(resource, &plan, &mut notes)),
-        query: query(resource, &mut notes),
-        workers: workers(resource, &plan, found, environment.kinds, &mut notes),
+        query: query(resource, &workers, &mut notes),
+        workers,
         edge: (spec.exposure.mode != ExposureMode::None).then(|| Scaled {
             replicas: parts::replicas(spec.scaling.edge.as_ref()),
             resources: parts::resources(Part::Edge, spec.resources.edge.as_ref()),
@@ -199,13 +200,14 @@ fn ingest(resource: &TelemetryPipeline, plan: &Plan, notes: &mut Vec<String>) ->
     Scaled { replicas, resources: parts::resources(Part::Ingest, spec.resources.ingest.as_ref()) }
 }
 
-fn query(resource: &TelemetryPipeline, notes: &mut Vec<String>) -> Scaled {
+fn query(resource: &TelemetryPipeline, workers: &Workers, notes: &mut Vec<String>) -> Scaled {
     let spec = &resource.spec;
     let mut replicas = parts::replicas(spec.scaling.query.as_ref());
-    if replicas == Replicas::Fixed(0) {
+    let is_needed = !matches!(workers.replicas, WorkerReplicas::Fixed(_));
+    if replicas == Replicas::Fixed(0) && is_needed {
         notes.push(
-            "spec.scaling.query.replicas is 0 and there is 1: it measures how far workers are \
-             behind; write at least 1"
+            "spec.scaling.query.replicas is 0 and there is 1: it measures how far the workers that \
+             follow it are behind; write at least 1"
                 .to_owned(),
         );
         replicas = Replicas::Fixed(1);

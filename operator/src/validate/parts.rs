@@ -25,11 +25,9 @@ const DEFAULT_LAG: i32 = 1000;
 const fn defaults(part: Part) -> (&'static str, &'static str) {
     match part {
         Part::Ingest | Part::Query => ("100m", "128Mi"),
-        Part::Workers => ("100m", "256Mi"),
-        Part::Edge => ("50m", "64Mi"),
+        Part::Workers | Part::Postgres => ("100m", "256Mi"),
         Part::Kafka => ("250m", "768Mi"),
-        Part::Postgres => ("100m", "256Mi"),
-        Part::Provision | Part::Backup => ("50m", "64Mi"),
+        Part::Edge | Part::Provision | Part::Backup => ("50m", "64Mi"),
     }
 }
 

@@ -126,16 +126,19 @@ fn a_missing_secret_is_named_with_the_command_that_makes_it() {
 #[test]
 fn what_is_capped_is_noted() {
     let text = minimal(
-        "  sinks: [{name: hook, from: [cars], webhook: {url: 'https://example.com'}}]\n  scaling: {workers: {replicas: 9}, query: {replicas: 0}}",
+        "  sinks: [{name: hook, from: [cars], webhook: {url: 'https://example.com'}}]\n  scaling: {workers: {max: 9}, query: {replicas: 0}}",
     );
     let Validated { pipeline, notes, .. } = check(&text, &[], &Kinds::default()).unwrap();
-    assert_eq!(pipeline.workers.replicas, WorkerReplicas::Fixed(4));
+    assert_eq!(
+        pipeline.workers.replicas,
+        WorkerReplicas::ByLag { min: 1, max: 4, lag: 1000, now: 1 }
+    );
     assert_eq!(pipeline.query.replicas, Replicas::Fixed(1));
     assert_eq!(
         notes,
         [
-            "spec.scaling.query.replicas is 0 and there is 1: it measures how far workers are behind; write at least 1",
             "spec.scaling.workers asks for 9 pods and gets at most 4: no stream that they read has more partitions; write 4, or raise partitions and generation of a stream",
+            "spec.scaling.query.replicas is 0 and there is 1: it measures how far the workers that follow it are behind; write at least 1",
         ]
     );
 }
