@@ -66,6 +66,8 @@ impl PipelineKey {
 pub struct Known {
     /// Its uid.
     pub uid: Arc<str>,
+    /// Its resource version, as a number that grows.
+    pub version: u64,
     /// The uid of the pipeline that owns it, if one does.
     pub owner: Option<Arc<str>>,
     /// Hash of what was applied.
@@ -114,9 +116,11 @@ impl Owned {
                 owner.kind == KIND && owner.api_version.split('/').next() == Some(GROUP)
             });
         let name = owner.map(|owner| owner.name.as_str()).or_else(|| label(labels::PIPELINE))?;
+        let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
         let applied = metadata.annotations.as_ref().and_then(|all| all.get(APPLIED));
         let known = Known {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            version: version.unwrap_or_default(),
             owner: owner.map(|owner| self.shared(&owner.uid)),
             applied: applied.map(|hash| hash.as_str().into()),
             fields: self.shared(&fields::ours(metadata)),
@@ -138,10 +142,17 @@ impl Owned {
         let objects = pipelines.entry(pipeline.clone()).or_default();
         let key = (kind.clone(), Arc::from(name));
         let before = objects.get(&key);
+        // What is applied is told by its answer as well as by the watch, in either order.
+        let is_older = |before: &Known| before.uid == known.uid && before.version > known.version;
+        if before.is_some_and(is_older) {
+            return false;
+        }
         if known.workload.is_none() {
             known.workload = before.and_then(|before| before.workload.clone());
         }
-        let new = before != Some(&known);
+        // A version alone says nothing new.
+        let new = before
+            .is_none_or(|before| *before != Known { version: before.version, ..known.clone() });
         objects.insert(key, known);
         new
     }
@@ -209,5 +220,47 @@ impl Owned {
         let text: Arc<str> = text.into();
         texts.insert(Arc::clone(&text));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(version: &str, ready: i32) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "race-ingest", "namespace": "factory", "uid": "1",
+                "resourceVersion": version, "generation": 1,
+                "labels": {
+                    "app.kubernetes.io/managed-by": "millrace-operator",
+                    "millrace.dev/pipeline": "race",
+                },
+            },
+            "spec": {"replicas": 1},
+            "status": {"replicas": 1, "readyReplicas": ready, "updatedReplicas": 1, "observedGeneration": 1},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_comes_late_does_not_take_the_place_of_what_is_newer() {
+        let owned = Owned::default();
+        let kind = KindName("Deployment.apps".into());
+        let insert = |version: &str, ready| {
+            let (key, known) = owned.known_whole(&kind, &deployment(version, ready)).unwrap();
+            owned.insert(&key, &kind, "race-ingest", known)
+        };
+        assert!(insert("9", 0));
+        assert!(insert("11", 1));
+        assert!(!insert("10", 0));
+        assert!(!insert("12", 1));
+        let key = PipelineKey::new("factory", "race");
+        let known = owned.get(&key, &kind, "race-ingest").unwrap();
+        assert!(known.workload.unwrap().is_ready());
+        assert_eq!(known.version, 12);
     }
 }
