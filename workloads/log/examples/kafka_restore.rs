@@ -184,8 +184,8 @@ async fn restore(log: &Arc<KafkaLog>, tasks: &[TaskName], keys: usize) -> Result
     let cpu = process_cpu()?;
     let began = Instant::now();
     let mut claims = JoinSet::new();
-    for task in tasks.iter().cloned() {
-        let log = Arc::clone(log);
+    for task in tasks {
+        let (log, task) = (Arc::clone(log), task.clone());
         claims.spawn(async move { log.claim_task(&task).await });
     }
     let mut restored = Vec::new();

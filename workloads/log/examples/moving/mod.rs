@@ -1,6 +1,7 @@
 //! How long tasks stand still whose process was killed: until another one has their state.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::process::Command;
@@ -105,9 +106,9 @@ pub(super) async fn work(settings: &str, leaving: &str) -> Result<(), Failure> {
         let mine = assignment.borrow_and_update().clone();
         claims.retain(|partition, (epoch, _)| mine.get(partition) == Some(epoch));
         for (partition, epoch) in mine {
-            if !claims.contains_key(&partition) {
+            if let Entry::Vacant(vacant) = claims.entry(partition) {
                 let (claim, _) = log.claim_task(&task(partition)).await?;
-                claims.insert(partition, (epoch, claim));
+                vacant.insert((epoch, claim));
             }
         }
         if number == 0 {

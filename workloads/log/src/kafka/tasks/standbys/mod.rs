@@ -136,18 +136,19 @@ impl Standbys {
         let mut rounds = self.rounds.subscribe();
         self.nudge();
         let all_read = rounds.wait_for(|_| self.store.is_complete(stage));
-        match timeout(PREPARATION, all_read).await {
-            Ok(_) => tracing::info!(
+        if timeout(PREPARATION, all_read).await.is_ok() {
+            tracing::info!(
                 message = "Read the state that will fall to this process; it joins.",
                 stage,
                 tasks = ?wanted,
                 seconds = began.elapsed().as_secs_f64()
-            ),
-            Err(_) => tracing::warn!(
+            );
+        } else {
+            tracing::warn!(
                 message =
                     "Has not read in time what will fall to this process; it joins and restores.",
                 stage
-            ),
+            );
         }
         preparation
     }
@@ -198,6 +199,8 @@ impl Standbys {
         }
         self.not_started.lock().take();
         self.nudge();
+        // Whoever waits for something to be read waits no more.
+        self.rounds.send_modify(|rounds| *rounds += 1);
     }
 
     fn is_closed(&self) -> bool {
