@@ -90,6 +90,7 @@ fn the_owners_password_is_a_file() {
             "POSTGRES_USER=postgres",
             "POSTGRES_DB=millrace",
             "POSTGRES_PASSWORD_FILE=/etc/millrace/owner/password",
+            "POSTGRES_INITDB_ARGS=--encoding=UTF8 --locale=C",
         ]
     );
     for object in build_postgres(&pipeline) {
