@@ -56,7 +56,7 @@ pub const RULES: &[Rule] = &[
 
 /// What the operator does in its own namespace, with leader election.
 pub const LEASE_RULES: &[Rule] =
-    &[rule("coordination.k8s.io", "leases", &["get", "create", "patch", "update"])];
+    &[rule("coordination.k8s.io", "leases", &["get", "create", "update"])];
 
 /// How a kind is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
