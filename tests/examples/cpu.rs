@@ -230,7 +230,7 @@ fn an_alert_is_raised_and_resolved_once_by_webhook() {
     let resource = folder.path().join("cpu.yaml");
     std::fs::write(&resource, text).unwrap();
     let mut pipeline = crate::support::process::Pipeline::start(&resource, folder.path(), &[]);
-    let url = format!("http://{}", pipeline.http());
+    let url = pipeline.url();
     let example = Example { pipeline, folder, url };
     let busy = |second: u32| (30..90).contains(&second);
     for second in (0..180).step_by(5) {

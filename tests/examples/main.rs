@@ -48,7 +48,7 @@ impl Example {
     pub(crate) fn start(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut pipeline = Pipeline::start(&resource(name, folder.path()), folder.path(), &[]);
-        let url = format!("http://{}", pipeline.http());
+        let url = pipeline.url();
         Self { pipeline, folder, url }
     }
 

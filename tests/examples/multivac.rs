@@ -3,6 +3,7 @@
 use crate::file;
 use crate::support::http::Answer;
 use crate::support::http::curl;
+use crate::support::kubernetes::over_kubernetes;
 use crate::support::process::Pipeline;
 use crate::support::secrets;
 
@@ -24,7 +25,10 @@ impl Multivac {
         let mut pipeline = Pipeline::spawn(&file("multivac"), folder.path(), &arguments);
         let host = pipeline.https();
         let url = format!("https://{host}/readyz");
-        pipeline.until("it is ready", |_| curl(&["--insecure", &url]).status == 200);
+        // An edge keeps this to itself; there a pipeline is ready when it has started.
+        if !over_kubernetes() {
+            pipeline.until("it is ready", |_| curl(&["--insecure", &url]).status == 200);
+        }
         Self { pipeline, folder, host }
     }
 
@@ -125,11 +129,13 @@ fn without_a_password_the_same_data_is_not_read_elsewhere() {
         "/api/v1/tables/facts",
         "/api/v1/streams/data/records",
         "/api/v1/events?streams=data",
-        "/api/v1/backup",
         "/dashboard",
     ] {
         assert_eq!(multivac.ask(&[], path).problem().0, 401, "{path}");
     }
+    // What is for operators alone is not there at an edge.
+    let status = if over_kubernetes() { 404 } else { 401 };
+    assert_eq!(multivac.ask(&[], "/api/v1/backup").status, status);
     assert_eq!(multivac.ask(&ALICE, "/api/v1/tables/facts").status, 200);
 }
 

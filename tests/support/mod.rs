@@ -7,6 +7,7 @@
 pub(crate) mod cluster;
 pub(crate) mod content;
 pub(crate) mod http;
+pub(crate) mod kubernetes;
 pub(crate) mod mqtt;
 pub(crate) mod process;
 pub(crate) mod race;

@@ -14,6 +14,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::cluster::Connections;
+use super::kubernetes::Deployed;
+use super::kubernetes::over_kubernetes;
 
 /// How long a test waits for anything before it gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -23,15 +25,30 @@ pub(crate) fn over_services() -> bool {
     std::env::var_os("MILLRACE_TEST_SERVICES").is_some()
 }
 
-/// A running `millrace run`.
+/// A running pipeline: `millrace run`, or what an operator made of the resource on a cluster.
 pub(crate) struct Pipeline {
-    child: Child,
+    running: Running,
     output: PathBuf,
+}
+
+enum Running {
+    Process(Child),
+    Deployed(Deployed),
 }
 
 impl Pipeline {
     /// Starts the program on free ports, its data in `folder`, without waiting for it.
     pub(crate) fn spawn(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
+        if over_kubernetes() {
+            let secrets = arguments.iter().skip_while(|argument| **argument != "--secrets").nth(1);
+            let deployed = Deployed::start(resource, secrets.map(Path::new));
+            return Self { running: Running::Deployed(deployed), output: PathBuf::new() };
+        }
+        Self::here(resource, folder, arguments)
+    }
+
+    /// The same on this machine, wherever other pipelines of the test run.
+    pub(crate) fn here(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let listen = ["--http-listen", "127.0.0.1:0", "--mqtt-listen", "127.0.0.1:0"];
         Self::command(resource, folder, &[&listen, arguments].concat())
     }
@@ -55,12 +72,15 @@ impl Pipeline {
             .stderr(file)
             .spawn()
             .unwrap();
-        Self { child, output }
+        Self { running: Running::Process(child), output }
     }
 
     /// Starts the program and waits until it is ready.
     pub(crate) fn start(resource: &Path, folder: &Path, arguments: &[&str]) -> Self {
         let mut pipeline = Self::spawn(resource, folder, arguments);
+        if over_kubernetes() {
+            return pipeline;
+        }
         let http = pipeline.http();
         pipeline.until("it is ready", |_| get(&http, "/readyz").is_ok_and(|(code, _)| code == 200));
         pipeline
@@ -68,12 +88,22 @@ impl Pipeline {
 
     /// Everything the program has printed.
     pub(crate) fn output(&self) -> String {
-        std::fs::read_to_string(&self.output).unwrap()
+        match &self.running {
+            Running::Process(_) => std::fs::read_to_string(&self.output).unwrap(),
+            Running::Deployed(deployed) => deployed.told(),
+        }
     }
 
-    /// The address of the HTTP port, once the program has said it.
+    /// The address of the HTTP port, once the program has said it; on a cluster that of the edge,
+    /// which speaks TLS.
     pub(crate) fn http(&mut self) -> String {
         self.address("http://")
+    }
+
+    /// The HTTP port as the beginning of a URL.
+    pub(crate) fn url(&mut self) -> String {
+        let scheme = if over_kubernetes() { "https" } else { "http" };
+        format!("{scheme}://{}", self.http())
     }
 
     /// The address of the HTTP port, once the program has said it, where it speaks TLS.
@@ -87,6 +117,9 @@ impl Pipeline {
     }
 
     fn address(&mut self, scheme: &str) -> String {
+        if let Running::Deployed(deployed) = &self.running {
+            return deployed.address().to_owned();
+        }
         let mut address = String::new();
         self.until(scheme, |pipeline| {
             let output = pipeline.output();
@@ -103,7 +136,9 @@ impl Pipeline {
     pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let started = Instant::now();
         while !condition(self) {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Running::Process(child) = &mut self.running
+                && let Some(status) = child.try_wait().unwrap()
+            {
                 panic!("the program ended ({status}) before: {what}\n{}", self.output());
             }
             assert!(started.elapsed() < PATIENCE, "in vain: {what}\n{}", self.output());
@@ -119,36 +154,49 @@ impl Pipeline {
 
     /// kill -9.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child().kill().unwrap();
+        self.child().wait().unwrap();
+    }
+
+    /// Its process, which only tests on one machine ask for.
+    fn child(&mut self) -> &mut Child {
+        match &mut self.running {
+            Running::Process(child) => child,
+            Running::Deployed(_) => panic!("a pipeline on a cluster has no process here"),
+        }
     }
 
     /// Ctrl-C; waits for the end and says how long it took.
     pub(crate) fn interrupt(mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
+        let status = self.child().wait().unwrap();
         (status, started.elapsed())
     }
 
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        match &self.running {
+            Running::Process(child) => child.id(),
+            Running::Deployed(_) => panic!("a pipeline on a cluster has no process here"),
+        }
     }
 
     /// Waits for the end.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
+        let status = self.child().wait().unwrap();
         (status, self.output())
     }
 }
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Running::Process(child) = &mut self.running {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

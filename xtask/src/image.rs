@@ -26,6 +26,8 @@ const PROGRAMS: [&str; 2] = ["millrace", "millrace-operator"];
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 const PASSWD: &[u8] = b"root:x:0:0::/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n";
 const USER: &str = "65532:65532";
+/// The name that the chart looks for.
+const NAME: &str = concat!("docker.io/library/millrace:", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArguments {
@@ -34,7 +36,7 @@ pub(crate) struct ImageArguments {
     output: PathBuf,
 
     /// Name and tag of the image.
-    #[arg(long, default_value = concat!("docker.io/library/millrace:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, default_value = NAME)]
     name: String,
 
     /// Profile of cargo to build with: `dist` is what is shipped, `dev` is built fastest.
@@ -62,21 +64,36 @@ enum MakeImageError {
 pub(crate) fn run(arguments: &ImageArguments) -> Outcome {
     let root = workspace::root();
     if !arguments.no_build {
-        let mut build = vec!["build", "--locked", "--profile", &arguments.profile];
-        for program in PROGRAMS {
-            build.extend(["--package", program]);
-        }
-        command::run(&root, "cargo", &build)?;
+        build(&arguments.profile)?;
     }
-    let folder = workspace::target().join(match &*arguments.profile {
+    let output = root.join(&arguments.output);
+    pack(&output, &arguments.profile, &arguments.name)?;
+    writeln!(io::stdout(), "{} is in {}", arguments.name, output.display())?;
+    Ok(())
+}
+
+/// Builds the programs and makes an archive of them; the image's name.
+pub(crate) fn make(output: &Path, profile: &str) -> Result<String, Box<dyn std::error::Error>> {
+    build(profile)?;
+    pack(output, profile, NAME)?;
+    Ok(NAME.to_owned())
+}
+
+fn build(profile: &str) -> Outcome {
+    let mut arguments = vec!["build", "--profile", profile];
+    for program in PROGRAMS {
+        arguments.extend(["--package", program]);
+    }
+    Ok(command::run(&workspace::root(), "cargo", &arguments)?)
+}
+
+fn pack(output: &Path, profile: &str, name: &str) -> Outcome {
+    let folder = workspace::target().join(match profile {
         "dev" => "debug",
         other => other,
     });
     let layer = layer(&files(&folder)?)?;
-    let output = root.join(&arguments.output);
-    write(&output, &archive(&arguments.name, &layer)?)?;
-    writeln!(io::stdout(), "{} is in {}", arguments.name, output.display())?;
-    Ok(())
+    Ok(write(output, &archive(name, &layer)?)?)
 }
 
 /// The files of the image by their paths within it.

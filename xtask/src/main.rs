@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod e2e;
 mod generate;
 mod image;
 mod reference;
@@ -24,6 +25,8 @@ enum Xtask {
     Services(services::ServicesArguments),
     /// Measure, and print the figures as a table and as JSON.
     Bench(bench::BenchArguments),
+    /// Test the operator and the examples on the cluster of a kubeconfig.
+    E2e(e2e::EndToEndArguments),
     /// Make the image of both programs, without a container engine.
     Image(image::ImageArguments),
     /// Write generated files, or check that they are current.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Xtask::Test(arguments) => test::run(&arguments),
         Xtask::Services(arguments) => services::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
+        Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Image(arguments) => image::run(&arguments),
         Xtask::Generate(arguments) => generate::run(&arguments),
     };

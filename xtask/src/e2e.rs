@@ -1,0 +1,101 @@
+//! `cargo xtask e2e`: the operator and the examples on the cluster of a kubeconfig.
+//!
+//! It makes the image, installs the chart, and runs what `tests/cluster` and `tests/examples` hold of
+//! pipelines there. Namespaces of tests are new ones and are deleted; the release is uninstalled at the
+//! end, the CRD stays.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::command;
+use crate::command::Outcome;
+use crate::image;
+use crate::workspace;
+
+/// Namespace and name of the release.
+const RELEASE: &str = "millrace-e2e";
+
+#[derive(Debug, Args)]
+pub(crate) struct EndToEndArguments {
+    /// The kubeconfig of the cluster. Tests make namespaces, and the operator manages all of them.
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    kubeconfig: PathBuf,
+
+    /// A program that gets the image's archive onto the nodes, called with the file as its last
+    /// argument, such as `minikube image load`. Without it the nodes have to have the image.
+    #[arg(long, value_name = "COMMAND")]
+    load: Option<String>,
+
+    /// The program that is Helm.
+    #[arg(long, value_name = "COMMAND", default_value = "helm")]
+    helm: String,
+
+    /// Profile of cargo to build the image with.
+    #[arg(long, default_value = "dev")]
+    profile: String,
+
+    /// Only tests whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+
+    /// Leave the release where it is.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &EndToEndArguments) -> Outcome {
+    let root = workspace::root();
+    let kubeconfig = format!("KUBECONFIG={}", arguments.kubeconfig.display());
+    // Through `env`, so that all programs see the same cluster.
+    let with = |program: &str, rest: &[&str]| {
+        let program: Vec<&str> = program.split_whitespace().collect();
+        command::run(&root, "env", &[&[kubeconfig.as_str()], &program[..], rest].concat())
+    };
+    let archive = workspace::target().join("millrace-e2e.tar");
+    let name = image::make(&archive, &arguments.profile)?;
+    if let Some(load) = &arguments.load {
+        with(load, &[&archive.display().to_string()])?;
+    }
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((&name, "latest"));
+    let repository = format!("image.repository={repository}");
+    let tag = format!("image.tag={tag}");
+    with(
+        &arguments.helm,
+        &[
+            "upgrade",
+            "--install",
+            RELEASE,
+            "charts/millrace",
+            "--namespace",
+            RELEASE,
+            "--create-namespace",
+            "--wait",
+            "--timeout",
+            "3m",
+            "--set",
+            "allNamespaces=true",
+            "--set",
+            &repository,
+            "--set",
+            &tag,
+        ],
+    )?;
+    let outcome = test(&with, arguments.only.as_deref());
+    if !arguments.keep {
+        with(&arguments.helm, &["uninstall", RELEASE, "--namespace", RELEASE, "--wait"])?;
+    }
+    Ok(outcome?)
+}
+
+fn test<E>(with: &impl Fn(&str, &[&str]) -> Result<(), E>, only: Option<&str>) -> Result<(), E> {
+    let cargo = "MILLRACE_TEST_KUBERNETES=1 cargo test --package millrace --no-fail-fast";
+    let only: Vec<&str> = only.into_iter().collect();
+    // What the process answers itself, and what it does without its Secret, is not of a cluster.
+    let examples = ["--skip", "all::", "--skip", "without_the_secret_it_does_not_start"];
+    with(cargo, &[&["--test", "cluster", "--"], &only[..]].concat())?;
+    // Each pipeline has a Kafka of its own: two at a time.
+    let few = ["--test", "examples", "--", "--test-threads", "2"];
+    with(cargo, &[&few[..], &examples[..], &only[..]].concat())
+}
