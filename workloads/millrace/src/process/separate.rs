@@ -205,12 +205,12 @@ impl Port {
     async fn reach(&self, shutdown: &CancellationToken) -> Result<Option<Shared>, BeginError> {
         loop {
             self.late.wait_for("it connects to Kafka and Postgres");
-            let connecting = Shared::connect_with_standbys(
+            let connecting = Box::pin(Shared::connect_with_standbys(
                 self.connections.clone(),
                 &self.plan.pipeline,
                 &self.name,
                 self.standbys,
-            );
+            ));
             let connected = shutdown.run_until_cancelled(connecting).await;
             let error = match connected {
                 None => return Ok(None),
