@@ -162,7 +162,10 @@ impl Forward {
             .unwrap();
         // `Forwarding from 127.0.0.1:40123 -> 8443`
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
+        // It tells of each connection, and ends when nobody listens.
+        std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         let address = line.split(' ').nth(2).unwrap_or_default().to_owned();
         assert!(address.starts_with("127.0.0.1:"), "{service}: {line:?}");
         Self { child, address }

@@ -208,8 +208,7 @@ pub(crate) async fn metrics(State(state): State<SharedState>) -> Result<Response
         state.metrics.refresh(&state);
         state.observer.encode()
     };
-    let text =
-        text.map_err(|error| Problem::internal("the metrics cannot be written", &error))?;
+    let text = text.map_err(|error| Problem::internal("the metrics cannot be written", &error))?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, media_type)], text).into_response())
 }

@@ -74,8 +74,11 @@ async fn every_message_is_confirmed_in_the_end_though_connections_break() {
         jitter: Duration::from_millis(5),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address =
-        BrokerAddress { host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+    let address = BrokerAddress {
+        host: "127.0.0.1".into(),
+        port: listener.local_addr().unwrap().port(),
+        tls: false,
+    };
     let broker = tokio::spawn(async move {
         let mut confirmed = Vec::new();
         for confirm in [0, 1, 70, 150, usize::MAX] {
@@ -86,7 +89,7 @@ async fn every_message_is_confirmed_in_the_end_though_connections_break() {
     });
 
     let statistics = Arc::new(Statistics::default());
-    let target = MqttTarget { address, credentials: None };
+    let target = MqttTarget { address, credentials: None, tls: None };
     let races = [race.clone()];
     publish(&races, &target, Pace::Unlimited, &statistics, &CancellationToken::new()).await;
 

@@ -210,7 +210,8 @@ async fn drive_along(
 ) {
     let address = reachable(mqtt);
     let simulation = scenario.map(|SimulatedScenario::Race| {
-        let address = BrokerAddress { host: address.ip().to_string(), port: address.port(), tls: false };
+        let address =
+            BrokerAddress { host: address.ip().to_string(), port: address.port(), tls: false };
         let shutdown = shutdown.clone();
         tokio::spawn(async move { simulate::drive_along(address, &shutdown).await })
     });

@@ -387,7 +387,8 @@ async fn metrics_tell_nothing_of_a_part_that_is_gone() {
     let served = Served::new().await;
     let part = served.observer.component(ComponentKind::Task, "moved", None, Some(3));
     let metrics = async || String::from_utf8(served.get("/metrics").await.body).unwrap();
-    let line = r#"millrace_component_lag_records{kind="task",name="moved",stream="",partition="3"} 0"#;
+    let line =
+        r#"millrace_component_lag_records{kind="task",name="moved",stream="",partition="3"} 0"#;
     assert!(metrics().await.contains(line));
     served.observer.forget(&part.id);
     assert!(!metrics().await.contains(r#"name="moved""#));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use rumqttc::QoS;
+use rustls::ClientConfig;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ pub struct MqttTarget {
     pub address: BrokerAddress,
     /// Who we are to it, if it asks.
     pub credentials: Option<Credentials>,
+    /// Whom we trust, where the connection is encrypted.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// Publishes races until they are over or `shutdown` is cancelled, connecting again for as long as
@@ -170,9 +173,7 @@ impl Sender {
     async fn run(mut self, shutdown: CancellationToken) {
         let mut retry = FIRST_RETRY;
         loop {
-            let target = &self.target;
-            let mut connection =
-                Connection::open(&target.address, &self.client_id, target.credentials.as_ref());
+            let mut connection = Connection::open(&self.target, &self.client_id);
             match self.converse(&mut connection, &shutdown).await {
                 Conversation::Over => {
                     // The broker notices a connection that just goes away, too.

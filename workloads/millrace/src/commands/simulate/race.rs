@@ -20,6 +20,7 @@ use millrace_simulate::send::BrokerAddress;
 use millrace_simulate::send::Credentials;
 use millrace_simulate::send::MqttTarget;
 use millrace_simulate::send::Pace;
+use millrace_simulate::send::client_tls;
 use millrace_simulate::send::publish;
 use millrace_simulate::send::write;
 use tokio::time::Instant;
@@ -90,9 +91,14 @@ pub(super) struct RaceArguments {
     #[arg(long, value_name = "MILLISECONDS")]
     start: Option<i64>,
 
-    /// Where the messages go: `mqtt://HOST:PORT`, `file:PATH`, or `file:-` for standard output.
+    /// Where the messages go: `mqtt://HOST:PORT`, `mqtts://HOST:PORT` with TLS, `file:PATH`, or
+    /// `file:-` for standard output.
     #[arg(long, value_name = "TARGET", default_value = "mqtt://127.0.0.1:1883")]
     to: Target,
+
+    /// File of certificates to trust, PEM, with TLS. Default: those of the system.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 
     /// User name for the broker.
     #[arg(long, value_name = "NAME", requires = "password_file")]
@@ -159,8 +165,12 @@ pub(super) async fn run(arguments: RaceArguments, output: OutputFormat) -> Outco
     let statistics = Arc::new(Statistics::default());
     match &arguments.to {
         Target::Mqtt(address) => {
-            let target =
-                MqttTarget { address: address.clone(), credentials: credentials(&arguments)? };
+            let tls = address.tls.then(|| client_tls(arguments.ca_file.as_deref())).transpose();
+            let target = MqttTarget {
+                address: address.clone(),
+                credentials: credentials(&arguments)?,
+                tls: tls.map_err(Exit::NoInput.of())?.map(Arc::new),
+            };
             over_mqtt(&races, &target, arguments.speedup, &statistics, output).await
         }
         Target::File(path) => {
@@ -189,7 +199,7 @@ pub(crate) async fn drive_along(address: BrokerAddress, shutdown: &CancellationT
         duration: None,
         jitter: Duration::from_millis(5),
     };
-    let target = MqttTarget { address, credentials: None };
+    let target = MqttTarget { address, credentials: None, tls: None };
     publish(&[race], &target, Pace::Times(1.0), &Arc::default(), shutdown).await;
 }
 
