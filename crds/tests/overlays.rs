@@ -9,8 +9,9 @@ use millrace_api::TelemetryPipeline;
 use serde_json::Value;
 
 fn read(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn merge(value: &mut Value, patch: &Value) {
@@ -56,7 +57,9 @@ fn rendered(overlay: &str) -> Vec<TelemetryPipeline> {
             }
             if let Some(text) = patch["patch"].as_str() {
                 let operations: Vec<Value> = serde_yaml_ng::from_str(text).unwrap();
-                operations.iter().for_each(|operation| operate(&mut resource, operation));
+                for operation in &operations {
+                    operate(&mut resource, operation);
+                }
             }
         }
         let mut pipelines = millrace_api::load(&resource.to_string(), overlay).unwrap();

@@ -95,7 +95,7 @@ fn test<E>(with: &impl Fn(&str, &[&str]) -> Result<(), E>, only: Option<&str>) -
     // What the process answers itself, and what it does without its Secret, is not of a cluster.
     let examples = ["--skip", "all::", "--skip", "without_the_secret_it_does_not_start"];
     with(cargo, &[&["--test", "cluster", "--"], &only[..]].concat())?;
-    // Each pipeline has a Kafka of its own: two at a time.
-    let few = ["--test", "examples", "--", "--test-threads", "2"];
+    // Each pipeline has a Kafka of its own: one after the other.
+    let few = ["--test", "examples", "--", "--test-threads", "1"];
     with(cargo, &[&few[..], &examples[..], &only[..]].concat())
 }

@@ -189,7 +189,8 @@ fn architecture() -> &'static str {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = digest(&SHA256, bytes);
+    digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), MakeImageError> {

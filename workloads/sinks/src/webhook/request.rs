@@ -101,6 +101,7 @@ mod tests {
                 .map(|source| ("x-car".to_owned(), program(source)))
                 .into_iter()
                 .collect(),
+            secret_headers: Vec::new(),
             signing_secret: None,
             timeout: Duration::from_secs(1),
             retries: 0,
