@@ -1,5 +1,10 @@
 //! A pass over one pipeline: dereference, validate, build, apply, status.
 
+mod error;
+mod secrets;
+
+pub use error::PassError;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +19,14 @@ use kube::api::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use millrace_api::ExposureMode;
 use millrace_api::TelemetryPipeline;
 use millrace_api::TelemetryPipelineStatus;
 
 use crate::apply;
-use crate::apply::ApplyError;
 use crate::apply::Target;
 use crate::build::build;
 use crate::context::Context;
 use crate::dereference;
-use crate::dereference::DereferenceError;
 use crate::dereference::References;
 use crate::dereference::wanted;
 use crate::events::chain;
@@ -33,8 +35,6 @@ use crate::labels::PIPELINE;
 use crate::last_valid;
 use crate::material;
 use crate::material::Existing;
-use crate::material::Material;
-use crate::material::MaterialError;
 use crate::names::Names;
 use crate::names::Part;
 use crate::owned::KindName;
@@ -49,10 +49,8 @@ use crate::scale::Scalable;
 use crate::status;
 use crate::status::Reached;
 use crate::status::Seen;
-use crate::status::StatusError;
 use crate::status::Validity;
 use crate::validate::Environment;
-use crate::validate::MaterialNeeds;
 use crate::validate::Problem;
 use crate::validate::ValidateError;
 use crate::validate::Validated;
@@ -64,66 +62,6 @@ const SOON: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_hours(6);
 /// Shortest time to a renewal that is due.
 const RENEWAL: Duration = Duration::from_secs(30);
-
-/// Why a pass failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// Something that the resource names cannot be read.
-    #[error(transparent)]
-    Dereference(#[from] DereferenceError),
-    /// Pods cannot be listed.
-    #[error("cannot list pods")]
-    ListPods(#[source] kube::Error),
-    /// The edge's Service cannot be read.
-    #[error("cannot read the Service of the edge")]
-    GetService(#[source] kube::Error),
-    /// Passwords and certificates cannot be made.
-    #[error(transparent)]
-    Material(#[from] MaterialError),
-    /// The resource cannot be written for pods or kept.
-    #[error("cannot express the resource; report this")]
-    Express(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An object cannot be applied.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    /// The status cannot be written.
-    #[error(transparent)]
-    Status(#[from] StatusError),
-}
-
-impl PassError {
-    /// The reason in conditions, Events and metrics.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Dereference(_) => "ReadFailed",
-            Self::ListPods(_) => "ListPodsFailed",
-            Self::GetService(_) => "GetServiceFailed",
-            Self::Material(MaterialError::Adopt { .. }) => reasons::NAME_TAKEN,
-            Self::Material(_) => "MaterialFailed",
-            Self::Express(_) => "ExpressFailed",
-            Self::Apply(error) => error.reason(),
-            Self::Status(_) => "StatusFailed",
-        }
-    }
-
-    /// What the API server said, if it did.
-    #[must_use]
-    pub const fn api_error(&self) -> Option<&kube::Error> {
-        match self {
-            Self::Dereference(DereferenceError::Get { source, .. })
-            | Self::ListPods(source)
-            | Self::GetService(source)
-            | Self::Status(StatusError::Write(source))
-            | Self::Apply(
-                ApplyError::Get { source, .. }
-                | ApplyError::Apply { source, .. }
-                | ApplyError::Delete { source, .. },
-            ) => Some(source),
-            _ => None,
-        }
-    }
-}
 
 /// What a pass did and found.
 #[derive(Debug)]
@@ -204,8 +142,9 @@ impl Pass<'_> {
         let kinds = self.context.kinds.read().clone();
         let environment = Environment { images: &self.context.images, kinds: &kinds };
         let now = Timestamp::now();
-        let validated =
-            validate(resource, &references, &environment, |needs| complete(&existing, needs, now));
+        let validated = validate(resource, &references, &environment, |needs| {
+            secrets::complete(&existing, needs, now)
+        });
         match validated {
             Ok(validated) => {
                 let owner = &validated.pipeline.owner;
@@ -518,38 +457,6 @@ impl Pass<'_> {
             about: self.reference(),
         })
     }
-}
-
-/// Makes passwords and certificates.
-fn complete(
-    existing: &Existing,
-    needs: &MaterialNeeds<'_>,
-    now: Timestamp,
-) -> Result<Material, MaterialError> {
-    let exposure = needs.exposure;
-    let own =
-        exposure.tls.as_ref().is_none_or(|tls| tls.secret.is_none() && tls.cert_manager.is_none());
-    let hosts = || {
-        let name = needs.names.part(Part::Edge);
-        let namespace = needs.names.namespace();
-        let inside = [
-            needs.names.host(Part::Edge),
-            format!("{name}.{namespace}.svc"),
-            format!("{name}.{namespace}"),
-            name,
-            "localhost".to_owned(),
-        ];
-        exposure.hosts.iter().map(ToString::to_string).chain(inside).collect()
-    };
-    let wanted = material::Wanted {
-        kafka_nodes: match needs.log {
-            Log::Managed(kafka) => Some(kafka.nodes),
-            Log::External(_) => None,
-        },
-        postgres: matches!(needs.tables, Some(Tables::Managed(_))),
-        edge: (own && exposure.mode != ExposureMode::None).then(hosts),
-    };
-    material::complete(existing, &wanted, needs.names, now)
 }
 
 /// Parts that a pipeline has.
