@@ -144,7 +144,11 @@ pub async fn write(
     });
     let parameters = PatchParams::apply(MANAGER).force();
     let written = api.patch_status(&pipeline.name, &parameters, &Patch::Apply(&value)).await;
-    written.map(|_| ()).map_err(StatusError::Write)
+    match written {
+        // It was deleted meanwhile, and its status with it.
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        written => written.map(|_| ()).map_err(StatusError::Write),
+    }
 }
 
 fn states(names: &Names, parts: &[Part], objects: &Objects) -> Vec<PartState> {
