@@ -59,13 +59,16 @@ fn test(arguments: &TestArguments) -> Outcome {
     let dashboard = root.join("workloads/dashboard");
     if arguments.no_dashboard {
         // The test of the page in the program needs the dashboard's packages.
-        let crates = ["test", "--workspace", "--", "--skip", "the_page_"];
+        let crates = ["test", "--workspace", "--no-fail-fast", "--", "--skip", "the_page_"];
         step("Testing the crates", || command::run(&root, "cargo", &crates))?;
     } else {
         step("Installing the dashboard's packages", || {
             command::run(&dashboard, "npm", &["ci", "--no-audit", "--no-fund"])
         })?;
-        step("Testing the crates", || command::run(&root, "cargo", &["test", "--workspace"]))?;
+        step("Testing the crates", || {
+            // Who mends one failure wants to know of the others.
+            command::run(&root, "cargo", &["test", "--workspace", "--no-fail-fast"])
+        })?;
     }
     step("Testing the examples from outside, over Kafka and Postgres", || {
         let tests = ["cargo", "test", "--package", "millrace", "--test", "examples"];

@@ -1,5 +1,6 @@
 //! A running edge, with its pods and their names, on free ports of this machine.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
@@ -104,6 +105,7 @@ impl Bed {
         let getent = format!("#!/bin/sh\nsed 's/$/ STREAM x/' '{}'\n", text(path("ingest")));
         std::fs::write(path("getent"), getent).unwrap();
         std::fs::set_permissions(path("getent"), Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(path("ingest"), format!("{INGEST}\n")).unwrap();
         let program = nginx();
         let search = format!(
             "{}:{}:{}",
@@ -121,20 +123,24 @@ impl Bed {
             .stderr(File::create(path("errors.log")).unwrap())
             .spawn()
             .unwrap();
-        std::fs::write(path("ingest"), format!("{INGEST}\n")).unwrap();
         let bed = Self { names, query, places, folder, process };
         bed.ready().await;
         bed
     }
 
     async fn ready(&self) {
-        for _ in 0..200 {
-            if TcpStream::connect(self.plain()).await.is_ok() {
-                break;
+        // It begins to listen on one port after the other.
+        for port in [self.places.http, self.places.https, self.places.mqtt] {
+            let mut listens = false;
+            for _ in 0..400 {
+                listens = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok();
+                if listens {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(listens, "{}", self.errors());
         }
-        assert!(TcpStream::connect(self.plain()).await.is_ok(), "{}", self.errors());
         // Names are asked for once it runs.
         until("pods are found", async || {
             self.get("/ready-to-test").await.status == 200
@@ -153,18 +159,40 @@ impl Bed {
         std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default()
     }
 
-    /// The addresses of ingest that the script finds are these from now on.
-    pub(super) fn followed(&self, addresses: &[Ipv4Addr]) {
+    /// The workers that take connections. One that only ends what it has says so in its title.
+    pub(super) fn workers(&self) -> BTreeSet<String> {
+        let master = std::fs::read_to_string(self.folder.path().join("temporary/nginx.pid"));
+        let master = master.unwrap();
+        let mut workers = BTreeSet::new();
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            let folder = entry.unwrap().path();
+            // Processes come and go meanwhile.
+            let Ok(status) = std::fs::read_to_string(folder.join("status")) else { continue };
+            let Ok(title) = std::fs::read_to_string(folder.join("cmdline")) else { continue };
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            if parent.map(str::trim) == Some(master.trim()) && title.contains("worker process\0") {
+                workers.insert(folder.file_name().unwrap().to_str().unwrap().to_owned());
+            }
+        }
+        workers
+    }
+
+    /// Waits until none of these workers takes connections any more.
+    pub(super) async fn retired(&self, workers: &BTreeSet<String>) {
+        assert!(!workers.is_empty());
+        until("others have taken over", async || self.workers().is_disjoint(workers)).await;
+    }
+
+    /// The addresses of ingest that the script finds are these from now on, and nobody asks others.
+    pub(super) async fn followed(&self, addresses: &[Ipv4Addr]) {
+        let workers = self.workers();
         let mut lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         lines.push(String::new());
         let lines = lines.join("\n");
         let (new, file) = (self.folder.path().join("new"), self.folder.path().join("ingest"));
         std::fs::write(&new, lines).unwrap();
         std::fs::rename(new, file).unwrap();
-    }
-
-    fn plain(&self) -> (Ipv4Addr, u16) {
-        (Ipv4Addr::LOCALHOST, self.places.http)
+        self.retired(&workers).await;
     }
 
     /// Another certificate than before, in files that say that they are as old.
@@ -243,7 +271,11 @@ impl Bed {
 
     /// Sends this by plain HTTP, as it is, and reads to the end.
     pub(super) async fn exchange_plainly(&self, request: &str) -> Answer {
-        exchange(TcpStream::connect(self.plain()).await.unwrap(), request).await
+        exchange(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.places.http)).await.unwrap(),
+            request,
+        )
+        .await
     }
 
     /// The process that started nginx is told to end.

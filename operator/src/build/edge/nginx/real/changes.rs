@@ -24,14 +24,10 @@ async fn a_changed_certificate_is_served_and_cuts_nothing() {
     let mut buffer = [0; 4096];
     assert!(kept.read(&mut buffer).await.unwrap() > 0);
 
+    let workers = bed.workers();
     bed.renew_certificate();
     assert_ne!(bed.certificate(), before);
-    for _ in 0..200 {
-        if bed.served().await == bed.certificate() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    bed.retired(&workers).await;
     assert!(bed.served().await == bed.certificate(), "{}", bed.errors());
 
     bed.query.go.notify_one();
@@ -54,8 +50,10 @@ async fn a_certificate_that_cannot_be_used_changes_nothing_and_is_told_of() {
     bed.spoil_certificate();
     until("it is told of", async || bed.errors().contains("the one before stays in use")).await;
     assert_eq!(bed.served().await, before);
+    let workers = bed.workers();
     bed.renew_certificate();
-    until("the next one is served", async || bed.served().await == bed.certificate()).await;
+    bed.retired(&workers).await;
+    assert_eq!(bed.served().await, bed.certificate());
 }
 
 #[tokio::test]
