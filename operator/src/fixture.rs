@@ -17,6 +17,7 @@ use millrace_api::ManagedPostgresSpec;
 use millrace_api::PlacementSpec;
 use millrace_api::StorageSpec;
 
+use crate::dereference::wanted::Reader;
 use crate::material::Authority;
 use crate::material::BrokerMaterial;
 use crate::material::DatabaseMaterial;
@@ -35,6 +36,7 @@ use crate::pipeline::Kinds;
 use crate::pipeline::Log;
 use crate::pipeline::ManagedKafka;
 use crate::pipeline::ManagedPostgres;
+use crate::pipeline::NamedSecret;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Replicas;
 use crate::pipeline::Scaled;
@@ -93,7 +95,10 @@ pub(crate) fn pipeline() -> Pipeline {
             postgres: "registry.example.com/postgres:15".to_owned(),
             pull_secrets: Vec::new(),
         },
-        secrets: BTreeMap::from([("multivac-users".to_owned(), hash("multivac-users"))]),
+        secrets: BTreeMap::from([(
+            "multivac-users".to_owned(),
+            secret("multivac-users", Reader::Requests),
+        )]),
         config_maps: BTreeMap::from([("race-schemas".to_owned(), hash("race-schemas"))]),
         material: Material {
             authority: Authority {
@@ -140,7 +145,7 @@ pub(crate) fn with_external(kafka: &str, postgres: &str) -> Pipeline {
     let kafka: ExternalKafkaSpec = serde_yaml_ng::from_str(kafka).unwrap();
     let postgres: ExternalPostgresSpec = serde_yaml_ng::from_str(postgres).unwrap();
     let mut pipeline = pipeline();
-    let secrets = kafka
+    let of_kafka = kafka
         .tls
         .iter()
         .flat_map(|tls| {
@@ -148,9 +153,12 @@ pub(crate) fn with_external(kafka: &str, postgres: &str) -> Pipeline {
             authority.chain(tls.client_certificate.iter().map(|secret| &secret.name))
         })
         .chain(kafka.sasl.iter().map(|sasl| &sasl.secret.name))
-        .chain(postgres.tls.certificate_authority.iter().map(|key| &key.name))
-        .chain([&postgres.credentials.name]);
-    pipeline.secrets.extend(secrets.map(|name| (name.to_string(), hash(name))));
+        .map(|name| (name, Reader::All));
+    let authority = postgres.tls.certificate_authority.iter().map(|key| &key.name);
+    let of_postgres =
+        authority.chain([&postgres.credentials.name]).map(|name| (name, Reader::Tables));
+    let named = of_kafka.chain(of_postgres);
+    pipeline.secrets.extend(named.map(|(name, reader)| (name.to_string(), secret(name, reader))));
     pipeline.log = Log::External(kafka);
     pipeline.tables = Some(Tables::External(postgres));
     pipeline.material.broker = None;
@@ -212,6 +220,11 @@ pub(crate) fn resources(cpu: &str, memory: &str, most: &str) -> ResourceRequirem
 /// The hash of what a Secret or ConfigMap holds.
 pub(crate) fn hash(content: &str) -> ContentHash {
     ContentHash(blake3::hash(content.as_bytes()).to_hex().to_string())
+}
+
+/// A Secret of this content that these read.
+pub(crate) fn secret(content: &str, reader: Reader) -> NamedSecret {
+    NamedSecret { hash: hash(content), readers: reader.parts().iter().copied().collect() }
 }
 
 /// A certificate that is called this.

@@ -2,6 +2,7 @@
 //! There is nothing in it that a builder would have to ask for again.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -16,6 +17,7 @@ use millrace_api::StorageSpec;
 
 use crate::material::Material;
 use crate::names::Names;
+use crate::names::Part;
 use crate::outward::Outward;
 
 /// A pipeline that has been found valid.
@@ -50,10 +52,10 @@ pub struct Pipeline {
     pub placement: PlacementSpec,
     /// What runs in them.
     pub images: Images,
-    /// Secrets that pods mount, each with a hash of what is in it now: a changed one is read by the
-    /// pods themselves, unless a part has to start anew for it.
-    pub secrets: BTreeMap<String, ContentHash>,
-    /// ConfigMaps that pods mount, likewise.
+    /// Secrets of others that pods of ours mount, by their names.
+    pub secrets: BTreeMap<String, NamedSecret>,
+    /// ConfigMaps that all pods of ours mount: each of them makes its plan by all schemas. With a
+    /// hash of what is in each now.
     pub config_maps: BTreeMap<String, ContentHash>,
     /// Passwords, keys and certificates of what the operator runs.
     pub material: Material,
@@ -61,6 +63,16 @@ pub struct Pipeline {
     pub kinds: Kinds,
     /// What becomes of volumes.
     pub deletion_policy: DeletionPolicy,
+}
+
+/// A Secret that a resource names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSecret {
+    /// Hash of what is in it now: a changed one is read by the pods themselves, unless a part has
+    /// to start anew for it.
+    pub hash: ContentHash,
+    /// Parts whose processes read it: no other pod mounts it.
+    pub readers: BTreeSet<Part>,
 }
 
 /// Hash of the content of a Secret or ConfigMap, as hexadecimal text.

@@ -1,5 +1,6 @@
-//! What pods of our own read: the pipeline's document and the connection files in ConfigMaps, and
-//! all Secrets and ConfigMaps that the resource names, each as a folder of its name.
+//! What pods of our own read: the pipeline's document and the connection files in ConfigMaps, and of
+//! the Secrets and ConfigMaps that the resource names those that this process reads, each as a folder
+//! of its name.
 
 use std::collections::BTreeMap;
 
@@ -83,8 +84,8 @@ pub(crate) fn of(pipeline: &Pipeline, role: Role) -> Configuration {
     }
     // A client of Kafka reads them at its start alone.
     for name in connections::kafka_secrets(pipeline) {
-        if let Some(hash) = pipeline.secrets.get(&name) {
-            reads = reads.and(&name, &hash.0);
+        if let Some(secret) = pipeline.secrets.get(&name) {
+            reads = reads.and(&name, &secret.hash.0);
         }
     }
     let mounts = mounted.iter().map(|(volume, path)| pod::read_mount(&volume.name, path)).collect();

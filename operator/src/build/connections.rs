@@ -42,6 +42,16 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// The part whose pods are this.
+    const fn part(self) -> Part {
+        match self {
+            Self::Ingest => Part::Ingest,
+            Self::Worker => Part::Workers,
+            Self::Query => Part::Query,
+            Self::Provision => Part::Provision,
+        }
+    }
+
     /// Keys of the ConfigMap that it reads, each with its file's name.
     pub(crate) fn files(self, pipeline: &Pipeline) -> Vec<(&'static str, &'static str)> {
         const POSTGRES: &str = "postgres.yaml";
@@ -101,23 +111,8 @@ pub(crate) fn files(pipeline: &Pipeline) -> BTreeMap<String, String> {
 /// Secrets that a pod of this role mounts.
 pub(crate) fn secrets_of(pipeline: &Pipeline, role: Role) -> BTreeSet<String> {
     let names = &pipeline.names;
-    let kafka = kafka_secrets(pipeline);
-    let external: BTreeSet<String> = match &pipeline.tables {
-        Some(Tables::External(postgres)) => postgres_secrets(postgres),
-        _ => BTreeSet::new(),
-    };
-    let mut secrets: BTreeSet<String> = match role {
-        // It reads nothing but the connection files.
-        Role::Provision => kafka.union(&external).cloned().collect(),
-        // It knows no tables. What is named twice stays.
-        Role::Ingest => pipeline
-            .secrets
-            .keys()
-            .filter(|name| !external.contains(*name) || pipeline.document.contains(name.as_str()))
-            .cloned()
-            .collect(),
-        Role::Worker | Role::Query => pipeline.secrets.keys().cloned().collect(),
-    };
+    let named = pipeline.secrets.iter().filter(|(_, secret)| secret.readers.contains(&role.part()));
+    let mut secrets: BTreeSet<String> = named.map(|(name, _)| name.clone()).collect();
     if matches!(pipeline.log, Log::Managed(_)) {
         secrets.insert(names.of("kafka-client"));
     }
@@ -156,11 +151,6 @@ pub(crate) fn kafka_secrets(pipeline: &Pipeline) -> BTreeSet<String> {
     });
     let sasl = kafka.sasl.iter().map(|sasl| &sasl.secret.name);
     tls.chain(sasl).map(ToString::to_string).collect()
-}
-
-fn postgres_secrets(postgres: &ExternalPostgresSpec) -> BTreeSet<String> {
-    let authority = postgres.tls.certificate_authority.iter().map(|key| &key.name);
-    authority.chain([&postgres.credentials.name]).map(ToString::to_string).collect()
 }
 
 fn managed_kafka(names: &Names, nodes: i32) -> Value {

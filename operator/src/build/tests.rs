@@ -221,7 +221,7 @@ fn a_change_rolls_what_it_touches_alone() {
     );
     // Whoever reads them reads them again.
     let users = |pipeline: &mut Pipeline| {
-        pipeline.secrets.insert("multivac-users".to_owned(), fixture::hash("changed"));
+        pipeline.secrets.get_mut("multivac-users").unwrap().hash = fixture::hash("changed");
     };
     assert_eq!(rolled(users), none);
     // Schemas are read at the start.
@@ -247,11 +247,11 @@ fn a_changed_password_of_kafka_rolls_its_clients_and_one_of_postgres_nobody_but_
     assert_eq!(rolled(postgres), ["provision"]);
     let external = fixture::with_external(KAFKA, POSTGRES);
     let kafka = |pipeline: &mut Pipeline| {
-        pipeline.secrets.insert("kafka-user".to_owned(), fixture::hash("changed"));
+        pipeline.secrets.get_mut("kafka-user").unwrap().hash = fixture::hash("changed");
     };
     assert_eq!(rolled_from(&external, kafka), ["ingest", "provision", "query", "workers"]);
     let postgres = |pipeline: &mut Pipeline| {
-        pipeline.secrets.insert("db-user".to_owned(), fixture::hash("changed"));
+        pipeline.secrets.get_mut("db-user").unwrap().hash = fixture::hash("changed");
     };
     assert_eq!(rolled_from(&external, postgres), Vec::<String>::new());
 }

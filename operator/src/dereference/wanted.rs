@@ -8,6 +8,8 @@ use millrace_api::SecretValueSpec;
 use millrace_api::StrimziAuthentication;
 use millrace_api::TelemetryPipelineSpec;
 
+use crate::names::Part;
+
 /// Something outside of the resource that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -35,12 +37,35 @@ pub enum WantedKind {
 /// Who reads what is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Pods that run Millrace, from a folder.
-    Pods,
+    /// All processes of ours: schemas, and what they connect to Kafka with.
+    All,
+    /// Processes that know tables: what they connect to Postgres with.
+    Tables,
+    /// Processes that others send requests to: who may do so.
+    Requests,
+    /// Processes that take events in: they subscribe at other brokers.
+    Ingest,
+    /// Processes that compute: they send results to others.
+    Workers,
     /// The edge alone.
     Edge,
     /// The operator alone, which makes a Secret of its own of it.
     Operator,
+}
+
+impl Reader {
+    /// Parts whose pods mount it to run Millrace.
+    #[must_use]
+    pub const fn parts(self) -> &'static [Part] {
+        match self {
+            Self::All => &[Part::Ingest, Part::Workers, Part::Query, Part::Provision],
+            Self::Tables => &[Part::Workers, Part::Query, Part::Provision],
+            Self::Requests => &[Part::Ingest, Part::Query],
+            Self::Ingest => &[Part::Ingest],
+            Self::Workers => &[Part::Workers],
+            Self::Edge | Self::Operator => &[],
+        }
+    }
 }
 
 impl WantedKind {
@@ -86,25 +111,25 @@ impl List {
         });
     }
 
-    fn key(&mut self, field: &str, key: &SecretKeySpec) {
-        self.secret(field.to_owned(), &key.name, &[key.key.as_str()], Reader::Pods);
+    fn key(&mut self, field: &str, key: &SecretKeySpec, reader: Reader) {
+        self.secret(field.to_owned(), &key.name, &[key.key.as_str()], reader);
     }
 
-    fn value(&mut self, field: &str, value: &SecretValueSpec) {
+    fn value(&mut self, field: &str, value: &SecretValueSpec, reader: Reader) {
         if let Some(key) = &value.secret {
-            self.key(&format!("{field}.secret"), key);
+            self.key(&format!("{field}.secret"), key, reader);
         }
     }
 
-    fn mqtt(&mut self, field: &str, broker: &Broker) {
+    fn mqtt(&mut self, field: &str, broker: &Broker, reader: Reader) {
         let login = broker.credentials.as_ref().and_then(|login| login.secret.as_ref());
         if let Some(secret) = login {
             let field = format!("{field}.credentials.secret.name");
-            self.secret(field, &secret.name, &["username", "password"], Reader::Pods);
+            self.secret(field, &secret.name, &["username", "password"], reader);
         }
         let authority = broker.certificate_authority.as_ref();
         if let Some(key) = authority.and_then(|authority| authority.secret.as_ref()) {
-            self.key(&format!("{field}.certificateAuthority.secret"), key);
+            self.key(&format!("{field}.certificateAuthority.secret"), key, reader);
         }
     }
 
@@ -117,7 +142,7 @@ impl List {
                     kind: WantedKind::ConfigMap,
                     name: key.name.to_string(),
                     keys: vec![key.key.to_string()],
-                    reader: Reader::Pods,
+                    reader: Reader::All,
                 });
             }
         }
@@ -131,10 +156,10 @@ impl List {
         for (index, rule) in spec.exposure.auth.iter().enumerate() {
             let field = format!("spec.exposure.auth[{index}]");
             if let Some(basic) = &rule.basic {
-                self.value(&format!("{field}.basic.users"), &basic.users);
+                self.value(&format!("{field}.basic.users"), &basic.users, Reader::Requests);
             }
             if let Some(keys) = rule.bearer.as_ref().and_then(|bearer| bearer.keys.as_ref()) {
-                self.value(&format!("{field}.bearer.keys"), keys);
+                self.value(&format!("{field}.bearer.keys"), keys, Reader::Requests);
             }
         }
     }
@@ -142,24 +167,26 @@ impl List {
     fn ways(&mut self, spec: &TelemetryPipelineSpec) {
         for (index, ingest) in spec.ingest.iter().enumerate() {
             if let Some(connect) = ingest.mqtt.as_ref().and_then(|mqtt| mqtt.connect.as_ref()) {
-                self.mqtt(&format!("spec.ingest[{index}].mqtt.connect.broker"), &connect.broker);
+                let field = format!("spec.ingest[{index}].mqtt.connect.broker");
+                self.mqtt(&field, &connect.broker, Reader::Ingest);
             }
         }
         for (index, sink) in spec.sinks.iter().enumerate() {
             let field = format!("spec.sinks[{index}]");
             if let Some(broker) = sink.mqtt.as_ref().and_then(|mqtt| mqtt.broker.as_ref()) {
-                self.mqtt(&format!("{field}.mqtt.broker"), broker);
+                self.mqtt(&format!("{field}.mqtt.broker"), broker, Reader::Workers);
             }
             if let Some(secret) = sink.webhook.as_ref().and_then(|to| to.signing_secret.as_ref()) {
-                self.value(&format!("{field}.webhook.signingSecret"), secret);
+                self.value(&format!("{field}.webhook.signingSecret"), secret, Reader::Workers);
             }
             for (index, header) in sink.webhook.iter().flat_map(|to| &to.secret_headers).enumerate()
             {
-                self.value(&format!("{field}.webhook.secretHeaders[{index}].value"), &header.value);
+                let field = format!("{field}.webhook.secretHeaders[{index}].value");
+                self.value(&field, &header.value, Reader::Workers);
             }
             if let Some(secret) = sink.archive.as_ref().and_then(|to| to.credentials.as_ref()) {
                 let field = format!("{field}.archive.credentials.name");
-                self.secret(field, &secret.name, &[], Reader::Pods);
+                self.secret(field, &secret.name, &[], Reader::Workers);
             }
         }
     }
@@ -169,11 +196,12 @@ impl List {
             let field = "spec.broker.external";
             if let Some(tls) = &external.tls {
                 if let Some(authority) = &tls.certificate_authority {
-                    self.key(&format!("{field}.tls.certificateAuthority"), authority);
+                    let field = format!("{field}.tls.certificateAuthority");
+                    self.key(&field, authority, Reader::All);
                 }
                 if let Some(certificate) = &tls.client_certificate {
                     let field = format!("{field}.tls.clientCertificate.name");
-                    self.secret(field, &certificate.name, &["tls.crt", "tls.key"], Reader::Pods);
+                    self.secret(field, &certificate.name, &["tls.crt", "tls.key"], Reader::All);
                 }
             }
             if let Some(sasl) = &external.sasl {
@@ -182,13 +210,13 @@ impl List {
                     _ => &["username", "password"],
                 };
                 let field = format!("{field}.sasl.secret.name");
-                self.secret(field, &sasl.secret.name, keys, Reader::Pods);
+                self.secret(field, &sasl.secret.name, keys, Reader::All);
             }
         }
         if let Some(strimzi) = &spec.broker.strimzi {
             let authority = format!("{}-cluster-ca-cert", strimzi.cluster);
             let field = "spec.broker.strimzi.cluster".to_owned();
-            self.secret(field, &authority, &["ca.crt"], Reader::Pods);
+            self.secret(field, &authority, &["ca.crt"], Reader::All);
             let keys: &[&str] = match strimzi.authentication {
                 StrimziAuthentication::Scram => &["password"],
                 StrimziAuthentication::Certificate => &["user.crt", "user.key"],
@@ -205,18 +233,19 @@ impl List {
                 format!("{field}.credentials.name"),
                 &external.credentials.name,
                 &["username", "password"],
-                Reader::Pods,
+                Reader::Tables,
             );
             if let Some(authority) = &external.tls.certificate_authority {
-                self.key(&format!("{field}.tls.certificateAuthority"), authority);
+                let field = format!("{field}.tls.certificateAuthority");
+                self.key(&field, authority, Reader::Tables);
             }
         }
         if let Some(cluster) = &spec.database.cloud_native_pg {
             let field = "spec.database.cloudNativePg.cluster";
             let app = format!("{}-app", cluster.cluster);
-            self.secret(field.to_owned(), &app, &["username", "password"], Reader::Pods);
+            self.secret(field.to_owned(), &app, &["username", "password"], Reader::Tables);
             let authority = format!("{}-ca", cluster.cluster);
-            self.secret(field.to_owned(), &authority, &["ca.crt"], Reader::Pods);
+            self.secret(field.to_owned(), &authority, &["ca.crt"], Reader::Tables);
         }
     }
 }
@@ -249,24 +278,27 @@ database: {cloudNativePg: {cluster: tables}}
         .unwrap();
         let found: Vec<String> = wanted(&spec)
             .iter()
-            .map(|wanted| format!("{} {} {:?}", wanted.field, wanted.name, wanted.keys))
+            .map(|wanted| {
+                let Wanted { field, name, keys, reader, .. } = wanted;
+                format!("{field} {name} {keys:?} {reader:?}")
+            })
             .collect();
         assert_eq!(
             found,
             [
-                r#"spec.streams[0].schema.configMap schemas ["s.json"]"#,
-                r#"spec.exposure.tls.secret.name site ["tls.crt", "tls.key"]"#,
-                r#"spec.exposure.auth[0].basic.users.secret people ["users"]"#,
-                r#"spec.exposure.auth[1].bearer.keys.secret keys ["jwks"]"#,
-                r#"spec.ingest[0].mqtt.connect.broker.credentials.secret.name mqtt ["username", "password"]"#,
-                r#"spec.ingest[0].mqtt.connect.broker.certificateAuthority.secret mqtt-ca ["ca"]"#,
-                r#"spec.sinks[0].webhook.signingSecret.secret sign ["key"]"#,
-                r#"spec.sinks[0].webhook.secretHeaders[0].value.secret sign ["token"]"#,
-                r"spec.sinks[1].archive.credentials.name store []",
-                r#"spec.broker.strimzi.cluster logs-cluster-ca-cert ["ca.crt"]"#,
-                r#"spec.broker.strimzi.user race ["password"]"#,
-                r#"spec.database.cloudNativePg.cluster tables-app ["username", "password"]"#,
-                r#"spec.database.cloudNativePg.cluster tables-ca ["ca.crt"]"#,
+                r#"spec.streams[0].schema.configMap schemas ["s.json"] All"#,
+                r#"spec.exposure.tls.secret.name site ["tls.crt", "tls.key"] Edge"#,
+                r#"spec.exposure.auth[0].basic.users.secret people ["users"] Requests"#,
+                r#"spec.exposure.auth[1].bearer.keys.secret keys ["jwks"] Requests"#,
+                r#"spec.ingest[0].mqtt.connect.broker.credentials.secret.name mqtt ["username", "password"] Ingest"#,
+                r#"spec.ingest[0].mqtt.connect.broker.certificateAuthority.secret mqtt-ca ["ca"] Ingest"#,
+                r#"spec.sinks[0].webhook.signingSecret.secret sign ["key"] Workers"#,
+                r#"spec.sinks[0].webhook.secretHeaders[0].value.secret sign ["token"] Workers"#,
+                r"spec.sinks[1].archive.credentials.name store [] Workers",
+                r#"spec.broker.strimzi.cluster logs-cluster-ca-cert ["ca.crt"] All"#,
+                r#"spec.broker.strimzi.user race ["password"] Operator"#,
+                r#"spec.database.cloudNativePg.cluster tables-app ["username", "password"] Tables"#,
+                r#"spec.database.cloudNativePg.cluster tables-ca ["ca.crt"] Tables"#,
             ]
         );
     }

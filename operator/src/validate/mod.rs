@@ -21,7 +21,7 @@ use millrace_plan::model::SinkTarget;
 
 pub use self::problem::Problem;
 use crate::dereference::References;
-use crate::dereference::wanted::WantedKind;
+use crate::dereference::wanted::Reader;
 use crate::labels;
 use crate::material::Material;
 use crate::material::MaterialError;
@@ -32,6 +32,7 @@ use crate::outward::Outward;
 use crate::pipeline::Images;
 use crate::pipeline::Kinds;
 use crate::pipeline::Log;
+use crate::pipeline::NamedSecret;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Replicas;
 use crate::pipeline::Scaled;
@@ -119,14 +120,16 @@ pub fn validate(
     let log = servers::log(&names, &spec.broker, &spec.resources);
     let tables =
         has_tables(&plan).then(|| servers::tables(&names, &spec.database, &spec.resources));
-    let mut secrets = references::hashes(&found.wanted, found, WantedKind::Secret);
+    let mut secrets = references::secrets(&found.wanted, found, tables.is_some());
     let mut objects = Vec::new();
     let owner = resource.controller_owner_ref(&()).unwrap_or_default();
     if let Some(strimzi) = &spec.broker.strimzi
         && let Some(user) = found.secret(&strimzi.user)
     {
         let secret = copied(&names, &owner, servers::login(strimzi, user));
-        secrets.insert(names.of(servers::KAFKA_LOGIN), user.hash());
+        let readers = Reader::All.parts().iter().copied().collect();
+        let login = NamedSecret { hash: user.hash(), readers };
+        secrets.insert(names.of(servers::KAFKA_LOGIN), login);
         objects.push(Object::of(&secret));
     }
     let material = material(&MaterialNeeds {
@@ -154,7 +157,7 @@ pub fn validate(
         exposure: spec.exposure.clone(),
         placement: spec.placement.clone(),
         images: images::images(environment.images, &spec.images, postgres_version),
-        config_maps: references::hashes(&found.wanted, found, WantedKind::ConfigMap),
+        config_maps: references::config_maps(&found.wanted, found),
         kinds: environment.kinds.clone(),
         deletion_policy: spec.deletion_policy,
         names,

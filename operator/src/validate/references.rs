@@ -1,6 +1,7 @@
 //! Secrets and ConfigMaps that a resource names: whether they are there, with their keys.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::dereference::Content;
 use crate::dereference::References;
@@ -9,6 +10,7 @@ use crate::dereference::wanted::Wanted;
 use crate::dereference::wanted::WantedKind;
 use crate::names::Names;
 use crate::pipeline::ContentHash;
+use crate::pipeline::NamedSecret;
 use crate::reasons;
 use crate::validate::Problem;
 
@@ -17,14 +19,30 @@ pub(crate) fn missing(names: &Names, wanted: &[Wanted], found: &References) -> V
     wanted.iter().filter_map(|wanted| check(names, wanted, found.content(wanted))).collect()
 }
 
-/// Hashes of what pods read.
-pub(crate) fn hashes(
+/// Secrets that pods of ours mount, with who reads each. Without tables nobody reads how to reach
+/// them.
+pub(crate) fn secrets(
     wanted: &[Wanted],
     found: &References,
-    kind: WantedKind,
-) -> BTreeMap<String, ContentHash> {
-    let read = wanted.iter().filter(|wanted| wanted.kind == kind && wanted.reader == Reader::Pods);
-    read.filter_map(|wanted| Some((wanted.name.clone(), found.content(wanted)?.hash()))).collect()
+    has_tables: bool,
+) -> BTreeMap<String, NamedSecret> {
+    let mut secrets: BTreeMap<String, NamedSecret> = BTreeMap::new();
+    for wanted in wanted.iter().filter(|wanted| wanted.kind == WantedKind::Secret) {
+        let parts = wanted.reader.parts();
+        let is_read = !parts.is_empty() && (has_tables || wanted.reader != Reader::Tables);
+        let Some(content) = found.content(wanted).filter(|_| is_read) else { continue };
+        let secret = secrets.entry(wanted.name.clone());
+        let secret = secret
+            .or_insert_with(|| NamedSecret { hash: content.hash(), readers: BTreeSet::new() });
+        secret.readers.extend(parts);
+    }
+    secrets
+}
+
+/// Hashes of the ConfigMaps that pods of ours mount.
+pub(crate) fn config_maps(wanted: &[Wanted], found: &References) -> BTreeMap<String, ContentHash> {
+    let maps = wanted.iter().filter(|wanted| wanted.kind == WantedKind::ConfigMap);
+    maps.filter_map(|wanted| Some((wanted.name.clone(), found.content(wanted)?.hash()))).collect()
 }
 
 fn check(names: &Names, wanted: &Wanted, found: Option<&Content>) -> Option<Problem> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::dereference::Content;
+use crate::dereference::wanted::WantedKind;
 use crate::dereference::wanted::wanted;
 use crate::fixture;
 use crate::pipeline::Group;
@@ -20,13 +21,24 @@ fn check(
     secrets: &[(&str, &[&str])],
     kinds: &Kinds,
 ) -> Result<Validated, ValidateError> {
+    check_with(text, secrets, &[], kinds)
+}
+
+fn check_with(
+    text: &str,
+    secrets: &[(&str, &[&str])],
+    config_maps: &[(&str, &[&str])],
+    kinds: &Kinds,
+) -> Result<Validated, ValidateError> {
     let mut resource: TelemetryPipeline = serde_yaml_ng::from_str(text).unwrap();
     resource.metadata.namespace = Some("factory".to_owned());
     resource.metadata.uid = Some("1".to_owned());
-    let found = secrets.iter().map(|(name, keys)| {
+    let all = secrets.iter().map(|secret| (WantedKind::Secret, secret));
+    let all = all.chain(config_maps.iter().map(|map| (WantedKind::ConfigMap, map)));
+    let found = all.map(|(kind, (name, keys))| {
         let data = keys.iter().map(|key| ((*key).to_owned(), b"x".to_vec()));
         let content = Content::new(data.collect::<BTreeMap<_, _>>());
-        ((WantedKind::Secret, (*name).to_owned()), content)
+        ((kind, (*name).to_owned()), content)
     });
     let references = References {
         wanted: wanted(&resource.spec),
@@ -121,6 +133,53 @@ fn a_missing_secret_is_named_with_the_command_that_makes_it() {
     let Validated { pipeline, .. } = check(&text, &secrets, &Kinds::default()).unwrap();
     // Only the edge reads the certificate.
     assert_eq!(pipeline.secrets.keys().collect::<Vec<_>>(), ["people"]);
+}
+
+#[test]
+fn a_missing_config_map_is_named_with_the_command_that_makes_it() {
+    let text = "apiVersion: millrace.dev/v1alpha1\nkind: TelemetryPipeline\nmetadata: {name: race}\nspec:\n  streams: [{name: cars, key: [.car], schema: {configMap: {name: schemas, key: cars.json}}}]\n";
+    let problems = |maps: &[(&str, &[&str])]| match check_with(text, &[], maps, &Kinds::default()) {
+        Err(ValidateError::Invalid(problems)) => {
+            let told = problems.iter().map(|problem| (problem.reason, problem.to_string()));
+            told.collect::<Vec<_>>()
+        }
+        other => panic!("valid, or another error: {other:?}"),
+    };
+    assert_eq!(
+        problems(&[]),
+        [(
+            "ReferenceMissing",
+            "spec.streams[0].schema.configMap: there is no ConfigMap `schemas` in the namespace `factory`; make it: `kubectl -n factory create configmap schemas --from-file=cars.json`".to_owned()
+        )]
+    );
+    assert_eq!(
+        problems(&[("schemas", &["other.json"])]),
+        [(
+            "ReferenceMissing",
+            "spec.streams[0].schema.configMap: the ConfigMap `schemas` has no key `cars.json`; add it: `kubectl -n factory edit configmap schemas`".to_owned()
+        )]
+    );
+    // What is there and is no schema is for the planner to tell.
+    assert_eq!(problems(&[("schemas", &["cars.json"])])[0].0, "Invalid");
+}
+
+#[test]
+fn a_secret_is_read_by_all_whose_fields_name_it_and_by_nobody_else() {
+    let text = minimal(
+        "  exposure: {auth: [{path: /, basic: {users: {secret: {name: people, key: users}}}}]}\n  sinks: [{name: hook, from: [cars], webhook: {url: 'https://example.com', signingSecret: {secret: {name: hooks, key: key}}, secretHeaders: [{name: Authorization, value: {secret: {name: people, key: token}}}]}}]\n  database: {external: {host: db.example.com, database: d, credentials: {name: db}}}",
+    );
+    let secrets: [(&str, &[&str]); 3] =
+        [("people", &["users", "token"]), ("hooks", &["key"]), ("db", &["username", "password"])];
+    let Validated { pipeline, .. } = check(&text, &secrets, &Kinds::default()).unwrap();
+    let readers = pipeline.secrets.iter().map(|(name, secret)| {
+        let parts: Vec<&str> = secret.readers.iter().map(|part| part.name()).collect();
+        (name.as_str(), parts)
+    });
+    // There are no tables, so nobody reads how to reach them.
+    assert_eq!(
+        readers.collect::<Vec<_>>(),
+        [("hooks", vec!["workers"]), ("people", vec!["ingest", "workers", "query"])]
+    );
 }
 
 #[test]

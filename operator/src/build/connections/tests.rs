@@ -1,4 +1,5 @@
 use super::*;
+use crate::dereference::wanted::Reader;
 use crate::fixture;
 
 fn file(pipeline: &Pipeline, key: &str) -> Value {
@@ -158,19 +159,28 @@ fn ingest_does_not_see_the_password_of_the_database() {
     let managed = fixture::pipeline();
     let secrets = secrets_of(&managed, Role::Ingest);
     assert!(!secrets.iter().any(|name| name.contains("postgres")), "{secrets:?}");
-    let mut external = external("{bootstrapServers: ['a:9092']}", DATABASE_OF_OTHERS);
+    let external = external("{bootstrapServers: ['a:9092']}", DATABASE_OF_OTHERS);
     assert!(!secrets_of(&external, Role::Ingest).contains("db"));
     for role in [Role::Worker, Role::Query, Role::Provision] {
         assert!(secrets_of(&external, role).contains("db"), "{role:?}");
     }
-    // What the resource names elsewhere, too, stays.
-    external.document.push_str("credentials: {secret: {name: db}}\n");
-    assert!(secrets_of(&external, Role::Ingest).contains("db"));
 }
 
 #[test]
-fn provision_sees_nothing_but_what_it_connects_with() {
-    let pipeline = fixture::pipeline();
-    assert!(secrets_of(&pipeline, Role::Worker).contains("multivac-users"));
-    assert!(!secrets_of(&pipeline, Role::Provision).contains("multivac-users"));
+fn each_role_sees_what_it_connects_with_and_what_is_its_own() {
+    let mut pipeline = external(
+        "{bootstrapServers: ['a:9092'], sasl: {mechanism: SCRAM-SHA-512, secret: {name: log}}}",
+        DATABASE_OF_OTHERS,
+    );
+    let named =
+        [("users", Reader::Requests), ("devices", Reader::Ingest), ("hooks", Reader::Workers)];
+    for (name, reader) in named {
+        pipeline.secrets.insert(name.to_owned(), fixture::secret(name, reader));
+    }
+    pipeline.secrets.remove("multivac-users");
+    let seen = |role| secrets_of(&pipeline, role).into_iter().collect::<Vec<_>>();
+    assert_eq!(seen(Role::Ingest), ["devices", "log", "users"]);
+    assert_eq!(seen(Role::Worker), ["db", "hooks", "log"]);
+    assert_eq!(seen(Role::Query), ["db", "log", "users"]);
+    assert_eq!(seen(Role::Provision), ["db", "log"]);
 }
