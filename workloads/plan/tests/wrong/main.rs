@@ -1,5 +1,6 @@
 //! Wrong resources, each with the errors that its author reads, literally.
 
+mod access;
 mod cases;
 mod clusters;
 mod computing;
@@ -8,6 +9,7 @@ mod reach;
 
 use std::time::Duration;
 
+use access::ACCESS_CASES;
 use cases::CASES;
 use clusters::CLUSTER_CASES;
 use computing::COMPUTING_CASES;
@@ -106,6 +108,7 @@ fn every_wrong_resource_is_refused_in_words() {
         .chain(PARTITION_CASES)
         .chain(CASES)
         .chain(REACH_CASES)
+        .chain(ACCESS_CASES)
         .chain(COMPUTING_CASES);
     for (name, changes, expected) in cases {
         let mut text = BASE.to_owned();

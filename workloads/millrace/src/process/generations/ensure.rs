@@ -11,13 +11,13 @@ use millrace_tables::sink::TableSink;
 
 use super::edition::Edition;
 use super::edition::Parts;
+use super::error::OpenGenerationsError;
 use super::ledger::Ledger;
 use super::reconcile::check_lowered;
 use super::reconcile::pending;
 use super::reconcile::reconciled;
 use super::reconcile::resting;
 use super::reconcile::served;
-use super::serving::OpenGenerationsError;
 
 /// Makes streams, tasks and tables as [`Serving::open`](super::Serving::open) does, where a ledger is
 /// there that others may change at any time: it stays as it is.

@@ -8,6 +8,7 @@
 mod begin;
 mod edition;
 mod ensure;
+mod error;
 mod exchange;
 mod follower;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub(crate) use begin::BeginRebuildError;
 pub(crate) use edition::Edition;
 pub(crate) use edition::Parts as PartNames;
 pub(crate) use ensure::prepare;
+pub(crate) use error::OpenGenerationsError;
 pub(crate) use follower::Follower;
 pub(crate) use follower::OTHERS_PATIENCE;
 pub(crate) use follower::Target;
@@ -42,6 +44,5 @@ pub(crate) use ledger::stage as ledger_stage;
 pub(crate) use progress::RebuildState;
 pub(crate) use progress::shared_progress;
 pub(crate) use reconcile::wanted;
-pub(crate) use serving::OpenGenerationsError;
 pub(crate) use serving::Serving;
 pub(crate) use switch::Rebuilder;

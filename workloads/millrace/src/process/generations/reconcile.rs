@@ -13,6 +13,7 @@ use tracing::warn;
 use super::begin::begin;
 use super::edition::Edition;
 use super::edition::Parts;
+use super::error::OpenGenerationsError;
 use super::ledger::Commanded;
 use super::ledger::Garbage;
 use super::ledger::Ledger;
@@ -20,7 +21,6 @@ use super::ledger::LedgerStore;
 use super::ledger::Mark;
 use super::ledger::Numbers;
 use super::ledger::PendingRecord;
-use super::serving::OpenGenerationsError;
 use crate::process::live::now_millis;
 use crate::process::operations::rebuildable;
 

@@ -26,7 +26,7 @@ use tracing::info;
 use tracing::warn;
 
 use super::begin::BeginRebuildError;
-use super::serving::OpenGenerationsError;
+use super::error::OpenGenerationsError;
 use super::serving::Serving;
 use crate::process::live::now_millis;
 

@@ -5,18 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millrace_core::StreamName;
-use millrace_log::AppendError;
-use millrace_log::EnsureStreamsError;
 use millrace_log::Log;
 use millrace_log::LogView;
-use millrace_log::ReadError;
 use millrace_log::TaskName;
 use millrace_log::ViewNames;
 use millrace_plan::Plan;
 use millrace_plan::model::StagePlan;
 use millrace_sinks::group_of;
-use millrace_tables::EnsureTableError;
-use millrace_tables::ServeError;
 use millrace_tables::SinkTable;
 use millrace_tables::TableStore;
 use parking_lot::RwLock;
@@ -25,7 +20,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::begin::BeginRebuildError;
 use super::begin::begin;
 use super::begin::beginnings;
 use super::begin::check_length;
@@ -33,6 +27,7 @@ use super::edition::Edition;
 use super::edition::Parts;
 use super::ensure::ensure_log;
 use super::ensure::ensure_tables;
+use super::error::OpenGenerationsError;
 use super::ledger;
 use super::ledger::Authority;
 use super::ledger::Commanded;
@@ -45,7 +40,6 @@ use super::ledger::LedgerStore;
 use super::ledger::Mark;
 use super::ledger::Numbers;
 use super::ledger::PendingRecord;
-use super::pending::PositionsError;
 use super::pending::positions;
 use super::progress::RebuildProgress;
 use super::progress::RebuildState;
@@ -59,59 +53,6 @@ use super::reconcile::reconcile;
 use super::reconcile::resting;
 use super::reconcile::served;
 use crate::process::live::now_millis;
-
-/// Why generations cannot be found out or made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenGenerationsError {
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A generation was lowered.
-    #[error(
-        "the generation of `{part}`, or of a processor that it reads, was lowered by {by}: what lower generations \
-         made is gone. Write it back, or raise it"
-    )]
-    Lowered {
-        /// The stage or sink.
-        part: String,
-        /// By how much.
-        by: i32,
-    },
-    /// The tables are of another log.
-    #[error(
-        "table `{table}` is of generation {found}, and the log knows none above {known}: the two do not belong \
-         together. Restore both from one backup, or move {table}'s file away to fill it from the log"
-    )]
-    OtherLog {
-        /// The table.
-        table: String,
-        /// Its generation.
-        found: i32,
-        /// The log's.
-        known: i32,
-    },
-    /// A rebuild cannot begin.
-    #[error(transparent)]
-    Begin(#[from] BeginRebuildError),
-    /// The log cannot be read.
-    #[error("cannot find out what the log has")]
-    Read(#[from] ReadError),
-    /// The streams cannot be made.
-    #[error(transparent)]
-    Streams(#[from] EnsureStreamsError),
-    /// A table cannot be made.
-    #[error(transparent)]
-    Table(#[from] EnsureTableError),
-    /// The tables cannot be switched.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// How far a rebuild has come cannot be found out.
-    #[error(transparent)]
-    Positions(#[from] PositionsError),
-    /// What is no longer needed cannot be removed.
-    #[error("cannot remove what is no longer served")]
-    Remove(#[from] AppendError),
-}
 
 /// What is served and what is being made.
 pub(crate) struct Serving {
