@@ -270,7 +270,8 @@ async fn insist(log: &KafkaLog, claim: &TaskClaim, number: i64) {
             Err(CommitTaskError::Append(AppendError::Unavailable(reason))) => {
                 refusals.push((began.elapsed().as_secs(), reason));
                 refusals.dedup();
-                assert!(began.elapsed() < PATIENCE, "{refusals:?}");
+                // Only ever reached by one that never comes to an end.
+                assert!(began.elapsed() < 3 * PATIENCE, "{refusals:?}");
             }
             Err(error) => panic!("{error:?}"),
         }
