@@ -63,7 +63,7 @@ fn the_race_over_mqtt_with_tls_is_that_of_one_process() {
     let trust = there.namespace.get("configmap", "race-trust");
     let authority = folder.path().join("ca.crt");
     std::fs::write(&authority, trust["data"]["ca.crt"].as_str().unwrap()).unwrap();
-    let mqtt = Forward::to(&there.namespace, "race-edge", 8883);
+    let mqtt = Forward::to(there.namespace.name(), "service/race-edge", 8883);
     let port = mqtt.address.rsplit_once(':').unwrap().1;
     drive(&format!("mqtts://localhost:{port}"), Some(&authority));
 

@@ -5,7 +5,6 @@ use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
 use std::io::Read as _;
-use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
 use std::process::Stdio;
@@ -92,9 +91,9 @@ fn parse(text: &str) -> Answer {
 }
 
 /// A connection that many requests go over.
-pub(crate) struct KeepAlive {
+pub(crate) struct KeepAlive<S = TcpStream> {
     address: String,
-    reader: BufReader<TcpStream>,
+    reader: BufReader<S>,
 }
 
 impl KeepAlive {
@@ -108,7 +107,14 @@ impl KeepAlive {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
-        Ok(Self { address: address.to_owned(), reader: BufReader::new(stream) })
+        Ok(Self::over(stream, address))
+    }
+}
+
+impl<S: io::Read + io::Write> KeepAlive<S> {
+    /// Requests for this host over what is connected already.
+    pub(crate) fn over(stream: S, host: &str) -> Self {
+        Self { address: host.to_owned(), reader: BufReader::new(stream) }
     }
 
     /// Sends a POST and reads the whole of its answer.

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::process::pause;
 
-/// How long anything on the cluster may take: until it is ready, servers and all.
-const READY: Duration = Duration::from_mins(3);
+/// How long anything on the cluster may take: until it is ready, servers and all, on a busy machine.
+const READY: Duration = Duration::from_mins(5);
 
 /// Whether pipelines run on the cluster of `KUBECONFIG`, whose operator manages all namespaces.
 pub(crate) fn over_kubernetes() -> bool {
@@ -47,6 +47,10 @@ impl Namespace {
         let enforced = "pod-security.kubernetes.io/enforce=restricted";
         kubectl(&["label", "namespace", &name, enforced]).unwrap();
         Self { name }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// `kubectl` in this namespace.
@@ -127,7 +131,7 @@ impl Deployed {
         let names = namespace.kubectl(&["get", "telemetrypipelines", "--output", "name"]).unwrap();
         let name = names.trim().split_once('/').unwrap().1.to_owned();
         namespace.wait_ready(&name);
-        let edge = Forward::to(&namespace, &format!("{name}-edge"), 443);
+        let edge = Forward::to(&namespace.name, &format!("service/{name}-edge"), 443);
         Self { namespace, name, edge }
     }
 
@@ -142,7 +146,7 @@ impl Deployed {
     }
 }
 
-/// A port of a Service on this machine, as long as this lives.
+/// A port of a Service or pod on this machine, as long as this lives.
 pub(crate) struct Forward {
     child: Child,
     /// `127.0.0.1:PORT`.
@@ -150,11 +154,10 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// Forwards a port of a Service.
-    pub(crate) fn to(namespace: &Namespace, service: &str, port: u16) -> Self {
+    /// Forwards a port of a `service/NAME` or `pod/NAME`.
+    pub(crate) fn to(namespace: &str, object: &str, port: u16) -> Self {
         let mut child = Command::new("kubectl")
-            .args(["--namespace", &namespace.name, "port-forward"])
-            .args([format!("service/{service}"), format!(":{port}")])
+            .args(["--namespace", namespace, "port-forward", object, &format!(":{port}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -167,7 +170,7 @@ impl Forward {
         // It tells of each connection, and ends when nobody listens.
         std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         let address = line.split(' ').nth(2).unwrap_or_default().to_owned();
-        assert!(address.starts_with("127.0.0.1:"), "{service}: {line:?}");
+        assert!(address.starts_with("127.0.0.1:"), "{object}: {line:?}");
         Self { child, address }
     }
 }

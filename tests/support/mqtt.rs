@@ -9,8 +9,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// A connection of one publisher.
-pub(crate) struct Publisher {
-    stream: TcpStream,
+pub(crate) struct Publisher<S = TcpStream> {
+    stream: S,
     next_id: u16,
     unconfirmed: VecDeque<(u16, usize)>,
 }
@@ -18,9 +18,16 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Connects with a clean session.
     pub(crate) fn connect(address: &str, client_id: &str) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(address)?;
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Self::over(stream, client_id)
+    }
+}
+
+impl<S: Read + Write> Publisher<S> {
+    /// A clean session over what is connected already.
+    pub(crate) fn over(mut stream: S, client_id: &str) -> io::Result<Self> {
         let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60];
         put_text(&mut body, client_id);
         write_packet(&mut stream, 0x10, &body)?;
@@ -69,7 +76,7 @@ fn put_text(body: &mut Vec<u8>, text: &str) {
     body.extend_from_slice(text.as_bytes());
 }
 
-fn write_packet(stream: &mut TcpStream, kind: u8, body: &[u8]) -> io::Result<()> {
+fn write_packet(stream: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {
     let mut packet = vec![kind];
     let mut length = body.len();
     loop {
@@ -84,7 +91,7 @@ fn write_packet(stream: &mut TcpStream, kind: u8, body: &[u8]) -> io::Result<()>
     stream.write_all(&packet)
 }
 
-fn read_packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+fn read_packet(stream: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte)?;
     let kind = byte[0] & 0xf0;
