@@ -16,7 +16,8 @@ pub struct TelemetryPipelineStatus {
     /// Generation of the resource that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Valid`, `Ready`, `Progressing` and `Degraded`, each with a reason and what to do next.
+    /// `Valid`, `Ready`, `Progressing` and `Degraded`, each with a reason and what to do next; and
+    /// `Lagging` where the operator scales workers by their lag.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]

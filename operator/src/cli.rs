@@ -72,7 +72,7 @@ pub struct ImageArguments {
     #[arg(long, env = "MILLRACE_OPERATOR_MILLRACE_IMAGE", value_name = "IMAGE")]
     pub millrace_image: String,
 
-    /// Image of the edge: nginx without root, 1.27.3 or later.
+    /// Image of the edge: nginx without root, 1.27.4 or later.
     #[arg(
         long,
         env = "MILLRACE_OPERATOR_NGINX_IMAGE",

@@ -120,7 +120,8 @@ impl Default for StorageSpec {
     "prefix cannot change, since the log is where it says; make a new pipeline"
 ))]
 pub struct ExternalKafkaSpec {
-    /// Addresses of brokers to begin with, 1 to 16, such as `kafka.example.com:9093`.
+    /// Addresses of brokers to begin with, 1 to 16, such as `kafka.example.com:9093`. Network
+    /// policies open these ports alone: where brokers have others, name one broker of each port.
     #[schemars(length(min = 1, max = 16))]
     pub bootstrap_servers: Vec<HostPort>,
     /// What names of topics, groups and transactional ids begin with. Default: the namespace and

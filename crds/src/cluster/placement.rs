@@ -109,7 +109,7 @@ pub struct ImagesSpec {
     /// Of ingest, workers, query and provision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millrace: Option<ImageName>,
-    /// Of the edge: nginx without root, 1.27.3 or later.
+    /// Of the edge: nginx without root, 1.27.4 or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nginx: Option<ImageName>,
     /// Of a managed Kafka: Apache's own layout, 4.0 or later.

@@ -180,6 +180,8 @@ fn operator() -> NetworkPolicyPeer {
 fn to_kafka(pipeline: &Pipeline) -> NetworkPolicyEgressRule {
     match &pipeline.log {
         Log::Managed(_) => to(vec![pods(pipeline, Part::Kafka)], &[kafka::CLIENTS]),
+        // A host's port is all that is known of other brokers. Those with other ports are named, too:
+        // every broker is one to begin with.
         Log::External(kafka) => {
             let ports = kafka.bootstrap_servers.iter().filter_map(|server| {
                 server.rsplit_once(':').and_then(|(_, port)| port.parse().ok())

@@ -69,19 +69,20 @@ pub(super) fn keep_or_make(
     let successor = stored.text("next.crt").zip(stored.text("next.key"));
     let successor =
         successor.map(|(certificate, key)| Successor { certificate, key: Hidden::new(key) });
+    // It signs on, and both are trusted.
+    let with_successor = |successor: Successor| Authority {
+        trusted: bundle([&certificate, &successor.certificate], &trusted, now),
+        certificate: certificate.clone(),
+        key: Hidden::new(key.clone()),
+        successor: Some(successor),
+        expires: facts.ends,
+    };
     if let Some(successor) = successor {
         if rested && seen.trust {
             notes.insert(RETIRE.to_owned(), (now + STEP).to_string());
             return Ok((signing(successor, &trusted, now), notes));
         }
-        let authority = Authority {
-            trusted: bundle([&certificate, &successor.certificate], &trusted, now),
-            certificate,
-            key: Hidden::new(key),
-            successor: Some(successor),
-            expires: facts.ends,
-        };
-        return Ok((authority, notes));
+        return Ok((with_successor(successor), notes));
     }
     if stored.asked().is_some() || facts.due() <= now {
         let successor = make(names, now)?;
@@ -89,14 +90,7 @@ pub(super) fn keep_or_make(
             notes.insert(ROTATED.to_owned(), asked.to_owned());
         }
         notes.insert(RETIRE.to_owned(), (now + STEP).to_string());
-        let authority = Authority {
-            trusted: bundle([&certificate, &successor.certificate], &trusted, now),
-            certificate,
-            key: Hidden::new(key),
-            successor: Some(successor),
-            expires: facts.ends,
-        };
-        return Ok((authority, notes));
+        return Ok((with_successor(successor), notes));
     }
     let predecessors = if rested && seen.trust && seen.certificates { "" } else { &trusted };
     let authority = Authority {
