@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures::channel::mpsc::UnboundedSender;
 use kube::Client;
@@ -19,6 +20,8 @@ use crate::owned::PipelineKey;
 use crate::pipeline::Images;
 use crate::pipeline::Kinds;
 use crate::scale::Scaling;
+use crate::turns;
+use crate::turns::Turns;
 
 /// Longest time between two attempts after failures.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
@@ -39,6 +42,10 @@ pub struct Context {
     pub events: Events,
     /// Health and metrics.
     pub health: Arc<Health>,
+    /// What this operator makes.
+    pub release: String,
+    /// Whose pods change because this operator is another one.
+    pub turns: Mutex<Turns>,
     /// Workers by lag.
     pub scaling: Scaling,
     /// Statuses as they were written last, by the pipeline's uid.
@@ -60,6 +67,8 @@ impl Context {
     ) -> Self {
         Self {
             client,
+            release: turns::release(&images),
+            turns: Mutex::default(),
             images,
             owned: Arc::default(),
             named: Named::default(),
@@ -105,8 +114,27 @@ impl Context {
         self.failures.lock().remove(pipeline);
     }
 
+    /// Whether a pipeline may change its pods.
+    #[must_use]
+    pub fn may_roll(&self, pipeline: &PipelineKey) -> bool {
+        self.turns.lock().ask(pipeline, Instant::now())
+    }
+
+    /// A pipeline needs no turn, or not any longer: others are let in.
+    pub fn end_turn(&self, pipeline: &PipelineKey) {
+        let next = self.turns.lock().give_back(pipeline, Instant::now());
+        next.iter().for_each(|pipeline| self.trigger(pipeline));
+    }
+
+    /// Others are let in for those that take too long.
+    pub fn end_long_turns(&self) {
+        let next = self.turns.lock().expire(Instant::now());
+        next.iter().for_each(|pipeline| self.trigger(pipeline));
+    }
+
     /// Forgets a pipeline that is gone.
     pub fn forget(&self, pipeline: &PipelineKey) {
+        self.end_turn(pipeline);
         self.pipelines.lock().remove(pipeline);
         self.succeeded(pipeline);
         self.named.set(pipeline, HashSet::new());

@@ -30,6 +30,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
 use millrace_api::TelemetryPipeline;
+use millrace_core::with_causes;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -38,7 +39,6 @@ use tracing::warn;
 
 use crate::context::Context;
 use crate::discover;
-use crate::events::chain;
 use crate::owned::PipelineKey;
 use crate::pipeline::Kinds;
 use crate::rbac;
@@ -106,6 +106,8 @@ pub async fn run(
             _ = listed => {}
         }
     }
+    let rolling = context.owned.rolling(&context.release);
+    context.turns.lock().resume(rolling, Instant::now());
     info!(message = "The cluster is known.");
     context.health.set_ready(true);
 
@@ -130,12 +132,12 @@ pub async fn run(
         Ok((pipeline, _)) => debug!(message = "Passed.", %pipeline),
         Err(Error::ReconcilerFailed(error, pipeline)) => {
             if error.reason() != reasons::WAITING {
-                warn!(message = "Failed to pass.", %pipeline, error = chain(&error));
+                warn!(message = "Failed to pass.", %pipeline, error = with_causes(&error));
             }
         }
         // It was deleted meanwhile.
         Err(Error::ObjectNotFound(_)) => {}
-        Err(error) => warn!(message = "Failed to pass.", error = chain(&error)),
+        Err(error) => warn!(message = "Failed to pass.", error = with_causes(&error)),
     });
     let scaler = tokio::spawn(scale::run(Arc::clone(&context), stop.clone()));
     let optional = tokio::spawn(optional.refresh(context, settings, stop.clone()));
@@ -289,7 +291,7 @@ impl Optional {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(message = "Failed to ask for kinds.", error = chain(&error));
+                    warn!(message = "Failed to ask for kinds.", error = with_causes(&error));
                 }
             }
         }
@@ -385,7 +387,7 @@ fn changes(context: &Arc<Context>, namespace: Option<&str>) -> BoxStream<'static
                     vec![Change::Gone(key(&guard))]
                 }
                 Err(error) => {
-                    warn!(message = "Failed to watch pipelines.", error = chain(&error));
+                    warn!(message = "Failed to watch pipelines.", error = with_causes(&error));
                     Vec::new()
                 }
             };

@@ -1,7 +1,5 @@
 //! Events: at transitions alone, with the reason of the condition.
 
-use std::error::Error;
-
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::Event;
@@ -9,6 +7,7 @@ use kube::runtime::events::EventType;
 use kube::runtime::events::Recorder;
 use kube::runtime::events::Reporter;
 use millrace_api::TelemetryPipelineStatus;
+use millrace_core::with_causes;
 use tracing::warn;
 
 /// Most bytes of an Event's note.
@@ -50,8 +49,11 @@ impl Events {
             secondary: None,
         };
         if let Err(error) = self.0.publish(&event, about).await {
+            if namespace_ends(&error) {
+                return;
+            }
             let reason = &event.reason;
-            warn!(message = "Failed to write an Event.", reason, error = chain(&error));
+            warn!(message = "Failed to write an Event.", reason, error = with_causes(&error));
         }
     }
 }
@@ -81,25 +83,17 @@ pub fn transitions(
         .collect()
 }
 
-/// An error with all that caused it.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    cut(text)
+/// Whether a namespace takes nothing new, since it is being deleted or is gone.
+fn namespace_ends(error: &kube::Error) -> bool {
+    let kube::Error::Api(answer) = error else { return false };
+    let Some(details) = &answer.details else { return false };
+    let is_gone = answer.code == 404 && details.kind == "namespaces";
+    is_gone || details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The status of a condition that is a cause for concern.
 fn bad(condition: &str) -> &'static str {
-    if condition == "Degraded" { "True" } else { "False" }
+    if ["Degraded", "Lagging"].contains(&condition) { "True" } else { "False" }
 }
 
 fn cut(mut text: String) -> String {
@@ -156,6 +150,31 @@ mod tests {
                 note: "about Ready".to_owned()
             }]
         );
+    }
+
+    #[test]
+    fn an_event_that_a_namespace_does_not_take_because_it_ends_is_known() {
+        let ends = |answer: serde_json::Value| {
+            namespace_ends(&kube::Error::Api(serde_json::from_value(answer).unwrap()))
+        };
+        assert!(ends(serde_json::json!({
+            "code": 403, "reason": "Forbidden", "message": "is being terminated",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]},
+        })));
+        assert!(ends(serde_json::json!({"code": 404, "details": {"kind": "namespaces"}})));
+        assert!(!ends(serde_json::json!({"code": 403, "details": {"kind": "events"}})));
+        assert!(!ends(serde_json::json!({"code": 404, "details": {"kind": "events"}})));
+    }
+
+    #[test]
+    fn a_lag_is_a_warning_while_it_lasts() {
+        let keeps_up = status(&[("Lagging", "False", "KeepsUp")]);
+        let lags = status(&[("Lagging", "True", "FallsBehind")]);
+        assert_eq!(transitions(None, &keeps_up), []);
+        assert!(transitions(Some(&keeps_up), &lags)[0].warning);
+        assert!(!transitions(Some(&lags), &keeps_up)[0].warning);
+        // That nobody reads it any more is no news.
+        assert_eq!(transitions(Some(&lags), &status(&[])), []);
     }
 
     #[test]

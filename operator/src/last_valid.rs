@@ -12,6 +12,7 @@ use millrace_api::TelemetryPipelineSpec;
 use crate::labels;
 use crate::names::Names;
 use crate::object::Object;
+use crate::owned::RELEASE;
 
 /// What the ConfigMap is called, behind the pipeline's name.
 pub const NAME: &str = "last-valid";
@@ -19,7 +20,7 @@ pub const NAME: &str = "last-valid";
 /// The key in it.
 const SPEC: &str = "spec.json";
 
-/// The ConfigMap.
+/// The ConfigMap, with what operator has made it.
 ///
 /// # Errors
 /// None for a resource that has been read.
@@ -27,6 +28,7 @@ pub fn build(
     names: &Names,
     owner: &OwnerReference,
     spec: &TelemetryPipelineSpec,
+    release: &str,
 ) -> Result<Object, serde_json::Error> {
     Ok(Object::of(&ConfigMap {
         metadata: ObjectMeta {
@@ -34,6 +36,8 @@ pub fn build(
             namespace: Some(names.namespace().to_owned()),
             labels: Some(labels::common(names)),
             owner_references: Some(vec![owner.clone()]),
+            // The first object of all: whoever has it has been let in.
+            annotations: Some(BTreeMap::from([(RELEASE.to_owned(), release.to_owned())])),
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([(SPEC.to_owned(), serde_json::to_string(spec)?)])),

@@ -6,6 +6,8 @@
 //! server, and [`status`](crate::status) says what came of it. Only the first and the last two do
 //! I/O. It never speaks to a broker or a database.
 
+#[cfg(test)]
+pub(crate) mod api_server;
 pub mod apply;
 pub mod build;
 pub mod cli;
@@ -34,5 +36,6 @@ pub mod reconcile;
 pub mod run;
 pub mod scale;
 pub mod status;
+pub mod turns;
 pub mod validate;
 pub mod watch;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use millrace_core::with_causes;
 use millrace_operator::cli::Arguments;
-use millrace_operator::events::chain;
 use millrace_operator::logging;
 use millrace_operator::run;
 use tracing::error;
@@ -18,14 +18,14 @@ async fn main() -> ExitCode {
     if let Err(error) = logging::start(&arguments.logging) {
         #[allow(clippy::print_stderr, reason = "there is no log yet")]
         {
-            eprintln!("{}", chain(&error));
+            eprintln!("{}", with_causes(&error));
         }
         return ExitCode::from(USAGE);
     }
     match run::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(message = "The operator ended.", error = chain(&error));
+            error!(message = "The operator ended.", error = with_causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,8 @@ pub const WAITING: &str = "Waiting";
 pub const NOT_MADE: &str = "NotMade";
 /// A change is on its way.
 pub const ROLLING_OUT: &str = "RollingOut";
+/// Other pipelines change first, because the operator is another one.
+pub const WAITS_FOR_TURN: &str = "WaitsForTurn";
 /// Nothing changes.
 pub const STEADY: &str = "Steady";
 /// `paused: true`.
@@ -46,5 +48,7 @@ pub const ADJUSTED: &str = "Adjusted";
 pub const SCALED_UP: &str = "ScaledUp";
 /// There are fewer workers than before.
 pub const SCALED_DOWN: &str = "ScaledDown";
-/// How far the workers are behind cannot be read.
-pub const LAG_UNKNOWN: &str = "LagUnknown";
+/// The workers do what comes in.
+pub const KEEPS_UP: &str = "KeepsUp";
+/// The workers are far behind, and do not catch up.
+pub const FALLS_BEHIND: &str = "FallsBehind";

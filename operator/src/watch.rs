@@ -16,6 +16,7 @@ use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
+use millrace_core::with_causes;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,6 @@ use tracing::warn;
 
 use crate::context::Context;
 use crate::dereference::wanted::WantedKind;
-use crate::events::chain;
 use crate::labels;
 use crate::owned::KindName;
 use crate::owned::Known;
@@ -142,7 +142,7 @@ async fn follow<K>(
             }
             Err(error) => {
                 let kind = &*kind.0;
-                warn!(message = "Failed to watch objects.", kind, error = chain(&error));
+                warn!(message = "Failed to watch objects.", kind, error = with_causes(&error));
             }
         }
     }

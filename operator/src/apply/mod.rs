@@ -89,6 +89,27 @@ pub async fn apply(
     Ok(written)
 }
 
+/// Changes the number of pods of a StatefulSet and nothing else of it, as an autoscaler would. The
+/// next time that it is applied the number is ours again.
+///
+/// # Errors
+/// The API server does not take it.
+pub async fn scale(
+    client: &Client,
+    target: Target<'_>,
+    name: &str,
+    replicas: i32,
+) -> Result<Written, ApplyError> {
+    let kind = resource("apps", "v1", "StatefulSet", "statefulsets");
+    let known = target.owned.get(target.pipeline, &KindName::of(&kind), name);
+    let workload = known.filter(|known| !known.deleting).and_then(|known| known.workload);
+    if workload.is_none_or(|workload| workload.wanted == replicas) {
+        return Ok(Written::default());
+    }
+    hand_over(&api(client, target.pipeline, &kind), &kind, name, replicas).await?;
+    Ok(Written { applied: 1, deleted: 0 })
+}
+
 /// Applies one object. Says whether anything was written.
 async fn one(client: &Client, target: Target<'_>, mut object: Object) -> Result<bool, ApplyError> {
     let kind = KindName::of(&object.kind);

@@ -2,108 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use axum::http::Method;
-use axum::http::Request;
-use axum::http::Response;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::Client;
-use kube::client::Body;
-use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::json;
 
 use super::*;
+use crate::api_server::Server;
 use crate::labels;
 use crate::names::Names;
 
 const UID: &str = "6f1f7a3e-0000-4000-8000-000000000001";
-
-/// Objects by their path, and what was asked for.
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Value>,
-    asked: Vec<String>,
-}
-
-impl Server {
-    fn client(&self) -> Client {
-        let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
-        });
-        Client::new(service, "factory")
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect_bytes().await.unwrap();
-        let path = parts.uri.path().to_owned();
-        let mut state = self.0.lock();
-        let name = path.rsplit('/').take(2).collect::<Vec<_>>();
-        let short = format!("{} {}/{}", parts.method, name[1], name[0]);
-        let manager = parts.uri.query().unwrap_or_default().contains("scaling");
-        state.asked.push(if manager { format!("{short} (scaling)") } else { short });
-        let found = match parts.method {
-            Method::GET => state.objects.get(&path).cloned(),
-            Method::DELETE => state.objects.remove(&path),
-            Method::PATCH => {
-                let mut object: Value = serde_json::from_slice(&body).unwrap();
-                let fields = json!({
-                    "f:metadata": fields(&object["metadata"]),
-                    "f:spec": fields(&object["spec"]),
-                    "f:data": fields(&object["data"]),
-                });
-                object["metadata"]["uid"] = format!("uid of {}", name[0]).into();
-                object["metadata"]["managedFields"] = json!([{
-                    "manager": MANAGER, "operation": "Apply", "apiVersion": "v1",
-                    "fieldsType": "FieldsV1", "fieldsV1": fields,
-                }]);
-                state.objects.insert(path, object.clone());
-                Some(object)
-            }
-            _ => panic!("{} is not answered", parts.method),
-        };
-        let (status, answer) = match found {
-            Some(object) => (200, object),
-            None => (
-                404,
-                json!({
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure",
-                    "reason": "NotFound", "message": "not found", "code": 404,
-                }),
-            ),
-        };
-        Response::builder().status(status).body(answer.to_string().into_bytes().into()).unwrap()
-    }
-
-    /// What was asked for since the last time.
-    fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().asked)
-    }
-
-    fn put(&self, path: &str, object: Value) {
-        self.0.lock().objects.insert(path.to_owned(), object);
-    }
-}
-
-/// All fields of a value, as the API server keeps them: lists as a whole.
-fn fields(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (format!("f:{key}"), fields(value))).collect()
-        }
-        _ => json!({}),
-    }
-}
 
 fn key() -> PipelineKey {
     PipelineKey::new("factory", "race")
@@ -254,4 +165,29 @@ async fn the_number_of_pods_is_handed_over_to_an_autoscaler() {
     );
     run(&server, &owned, vec![deployment(None)]).await.unwrap();
     assert_eq!(server.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn only_the_number_of_pods_is_written_where_only_that_is_to_change() {
+    let (server, owned) = (Server::default(), Owned::default());
+    let workers = |replicas| {
+        let set: StatefulSet = serde_json::from_value(json!({
+            "metadata": metadata("race-workers"),
+            "spec": {"replicas": replicas, "selector": {}, "template": {}, "serviceName": "race-workers"},
+        }))
+        .unwrap();
+        Object::of(&set)
+    };
+    run(&server, &owned, vec![workers(4)]).await.unwrap();
+    server.asked();
+    let (kinds, key) = (Kinds::default(), key());
+    let target = Target { pipeline: &key, uid: UID, owned: &owned, kinds: &kinds };
+    let client = server.client();
+    let written = scale(&client, target, "race-workers", 4).await.unwrap();
+    assert_eq!((written, server.asked()), (Written::default(), Vec::new()));
+    let written = scale(&client, target, "race-workers", 6).await.unwrap();
+    assert_eq!(written, Written { applied: 1, deleted: 0 });
+    assert_eq!(server.asked(), ["PATCH statefulsets/race-workers (scaling)"]);
+    let spec = &server.object("/apis/apps/v1/namespaces/factory/statefulsets/race-workers")["spec"];
+    assert_eq!(*spec, json!({"replicas": 6}));
 }

@@ -28,6 +28,9 @@ pub const MANAGER: &str = "millrace.dev/operator";
 /// Annotation of an object with the hash of what was applied.
 pub const APPLIED: &str = "millrace.dev/applied";
 
+/// Annotation of an object with what operator made it, where that counts.
+pub const RELEASE: &str = "millrace.dev/release";
+
 /// A kind, as `Deployment.apps` or `Service`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KindName(pub Arc<str>);
@@ -72,6 +75,8 @@ pub struct Known {
     pub owner: Option<Arc<str>>,
     /// Hash of what was applied.
     pub applied: Option<Arc<str>>,
+    /// What operator made it, where that is written on it.
+    pub release: Option<Arc<str>>,
     /// Which of its fields are ours, as `FieldsV1` without owners.
     pub fields: Arc<str>,
     /// Whether it is being deleted.
@@ -117,12 +122,13 @@ impl Owned {
             });
         let name = owner.map(|owner| owner.name.as_str()).or_else(|| label(labels::PIPELINE))?;
         let version = metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
-        let applied = metadata.annotations.as_ref().and_then(|all| all.get(APPLIED));
+        let annotation = |name| metadata.annotations.as_ref().and_then(|all| all.get(name));
         let known = Known {
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
             version: version.unwrap_or_default(),
             owner: owner.map(|owner| self.shared(&owner.uid)),
-            applied: applied.map(|hash| hash.as_str().into()),
+            applied: annotation(APPLIED).map(|hash| hash.as_str().into()),
+            release: annotation(RELEASE).map(|release| self.shared(release)),
             fields: self.shared(&fields::ours(metadata)),
             deleting: metadata.deletion_timestamp.is_some(),
             workload: None,
@@ -200,6 +206,20 @@ impl Owned {
         self.pipelines.read().get(pipeline).cloned().unwrap_or_default()
     }
 
+    /// Pipelines that an operator of this release has made something of, and whose pods are not all
+    /// as wanted.
+    #[must_use]
+    pub fn rolling(&self, release: &str) -> Vec<PipelineKey> {
+        let is_rolling = |objects: &Objects| {
+            let made = objects.values().any(|known| known.release.as_deref() == Some(release));
+            let moves = |known: &Known| known.workload.as_ref().is_some_and(|of| !of.is_ready());
+            made && objects.values().any(moves)
+        };
+        let pipelines = self.pipelines.read();
+        let rolling = pipelines.iter().filter(|(_, objects)| is_rolling(objects));
+        rolling.map(|(pipeline, _)| pipeline.clone()).collect()
+    }
+
     /// One of them.
     #[must_use]
     pub fn get(&self, pipeline: &PipelineKey, kind: &KindName, name: &str) -> Option<Known> {
@@ -244,6 +264,22 @@ mod tests {
             "status": {"replicas": 1, "readyReplicas": ready, "updatedReplicas": 1, "observedGeneration": 1},
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn pipelines_of_a_release_that_are_not_ready_are_found_again() {
+        let owned = Owned::default();
+        let kind = KindName("Deployment.apps".into());
+        let insert = |pipeline: &str, version: &str, release: Option<&str>, ready| {
+            let (_, known) = owned.known_whole(&kind, &deployment(version, ready)).unwrap();
+            let known = Known { release: release.map(Into::into), ..known };
+            owned.insert(&PipelineKey::new("factory", pipeline), &kind, "ingest", known);
+        };
+        insert("rolls", "1", Some("2"), 0);
+        insert("is-ready", "1", Some("2"), 1);
+        insert("waits", "1", Some("1"), 0);
+        insert("is-older", "1", None, 0);
+        assert_eq!(owned.rolling("2"), [PipelineKey::new("factory", "rolls")]);
     }
 
     #[test]

@@ -1,26 +1,25 @@
 //! A pass over one pipeline: dereference, validate, build, apply, status.
 
 mod error;
+mod read;
 mod secrets;
+mod turn;
 
 pub use error::PassError;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::Service;
-use kube::Api;
 use kube::Resource as _;
-use kube::api::ListParams;
 use kube::api::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use millrace_api::TelemetryPipeline;
 use millrace_api::TelemetryPipelineStatus;
+use millrace_core::with_causes;
 
 use crate::apply;
 use crate::apply::Target;
@@ -29,23 +28,17 @@ use crate::context::Context;
 use crate::dereference;
 use crate::dereference::References;
 use crate::dereference::wanted;
-use crate::events::chain;
 use crate::events::transitions;
-use crate::labels::PIPELINE;
 use crate::last_valid;
 use crate::material;
-use crate::material::Existing;
 use crate::names::Names;
 use crate::names::Part;
-use crate::owned::KindName;
 use crate::owned::PipelineKey;
-use crate::owned::Workload;
 use crate::pipeline::Log;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Tables;
 use crate::pipeline::WorkerReplicas;
 use crate::reasons;
-use crate::scale::Scalable;
 use crate::status;
 use crate::status::Reached;
 use crate::status::Seen;
@@ -60,6 +53,8 @@ use crate::validate::validate;
 const SOON: Duration = Duration::from_secs(10);
 /// Longest time without a look.
 const LATE: Duration = Duration::from_hours(6);
+/// Time to the next look at a pipeline that waits for others: it is told when it may go on.
+const TURN: Duration = Duration::from_mins(5);
 /// Shortest time to a renewal that is due.
 const RENEWAL: Duration = Duration::from_secs(30);
 
@@ -148,7 +143,8 @@ impl Pass<'_> {
         match validated {
             Ok(validated) => {
                 let owner = &validated.pipeline.owner;
-                let last_valid = last_valid::build(&self.names, owner, &resource.spec)
+                let release = &self.context.release;
+                let last_valid = last_valid::build(&self.names, owner, &resource.spec, release)
                     .map_err(|error| PassError::Express(error.into()))?;
                 Ok(Ok(Managed { validated, references, last_valid }))
             }
@@ -156,38 +152,6 @@ impl Pass<'_> {
             Err(ValidateError::Material(error)) => Err(self.fail(error.into()).await),
             Err(ValidateError::Document(error)) => Err(PassError::Express(error.into())),
         }
-    }
-
-    /// Secrets and ConfigMaps that were made before. Those that are not known to be there are not
-    /// asked for: what is ours is known before any pass.
-    async fn existing(&self) -> Result<Existing, PassError> {
-        let known = self.context.owned.objects(self.key);
-        let of = |kind: &str, names: Vec<String>| -> Vec<String> {
-            let kind = KindName(kind.into());
-            let there = |name: &String| known.contains_key(&(kind.clone(), name.as_str().into()));
-            names.into_iter().filter(there).collect()
-        };
-        let mut existing = dereference::existing(
-            &self.context.client,
-            &self.key.namespace,
-            of("Secret", material::secret_names(&self.names)),
-            of("ConfigMap", material::config_map_names(&self.names)),
-        )
-        .await?;
-        let kafka = self.workload("StatefulSet.apps", &self.names.part(Part::Kafka));
-        existing.kafka_is_ready = kafka.is_some_and(|workload| workload.is_ready());
-        let api: Api<PartialObjectMeta<Pod>> =
-            Api::namespaced(self.context.client.clone(), &self.key.namespace);
-        let parameters = ListParams::default()
-            .labels(&format!("{PIPELINE}={}", self.key.name))
-            .fields("status.phase!=Succeeded,status.phase!=Failed");
-        let pods = api.list(&parameters).await.map_err(PassError::ListPods)?;
-        existing.pods = pods
-            .items
-            .into_iter()
-            .map(|pod| pod.metadata.annotations.unwrap_or_default())
-            .collect();
-        Ok(existing)
     }
 
     /// Builds, applies, and says what came of it.
@@ -205,8 +169,14 @@ impl Pass<'_> {
         let uid = self.metadata.uid.as_deref().unwrap_or_default();
         let target =
             Target { pipeline: self.key, uid, owned: &self.context.owned, kinds: &pipeline.kinds };
-        let applied = apply::apply(&self.context.client, target, objects).await;
-        let failure = applied.as_ref().err().map(|error| (error.reason(), chain(error)));
+        self.context.end_long_turns();
+        let waits = self.waits(&validity, written);
+        let applied = if waits {
+            self.scale_alone(&pipeline, target).await
+        } else {
+            apply::apply(&self.context.client, target, objects).await
+        };
+        let failure = applied.as_ref().err().map(|error| (error.reason(), with_causes(error)));
         if let Ok(applied) = &applied {
             self.context.health.metrics.wrote(applied.applied + applied.deleted);
             if let WorkerReplicas::ByLag { now, .. } = pipeline.workers.replicas {
@@ -218,6 +188,9 @@ impl Pass<'_> {
         let parts = parts(&pipeline);
         let known = self.context.owned.objects(self.key);
         let is_ready = status::all_ready(&self.names, &parts, &known);
+        if is_ready && !waits && applied.is_ok() {
+            self.context.end_turn(self.key);
+        }
         let pods = if is_ready { Vec::new() } else { self.pods().await? };
         let edge = self.edge(&pipeline).await?;
         let address_is_missing =
@@ -227,10 +200,12 @@ impl Pass<'_> {
             generation: self.metadata.generation,
             validity,
             paused: false,
+            waits,
             parts: Some(parts),
             objects: &known,
             pods: &pods,
             failure,
+            workers: self.following(),
             reached: Reached::of(&pipeline, edge.as_ref()),
             partitions: Some(partitions),
             certificate: self.certificate(&pipeline, &references).await?,
@@ -240,7 +215,11 @@ impl Pass<'_> {
         let renewal = material::next_renewal(&pipeline.material);
         let left = renewal.duration_since(Timestamp::now());
         let left = Duration::try_from(left).unwrap_or_default().clamp(RENEWAL, LATE);
-        let next = if is_ready && !address_is_missing { left } else { SOON };
+        let next = match (is_ready && !address_is_missing, waits) {
+            (true, false) => left,
+            (true, true) => TURN,
+            (false, _) => SOON,
+        };
         Ok(Passed { next: Action::requeue(next), result, reason })
     }
 
@@ -265,10 +244,12 @@ impl Pass<'_> {
             generation: self.metadata.generation,
             validity,
             paused: false,
+            waits: false,
             parts: None,
             objects: &known,
             pods: &[],
             failure: None,
+            workers: None,
             reached: Reached::default(),
             partitions: None,
             certificate: None,
@@ -279,6 +260,7 @@ impl Pass<'_> {
 
     /// Nothing is touched but the status.
     async fn paused(&self, written: Option<&TelemetryPipelineStatus>) -> Result<Passed, PassError> {
+        self.context.end_turn(self.key);
         self.context.scaling.set(self.key, None);
         self.untouched(Validity::Valid(Vec::new()), true, written).await
     }
@@ -309,10 +291,12 @@ impl Pass<'_> {
             generation: self.metadata.generation,
             validity,
             paused,
+            waits: false,
             parts: has_parts.then_some(parts),
             objects: &known,
             pods: &pods,
             failure: None,
+            workers: self.following(),
             reached: Reached {
                 url: last.url,
                 endpoints: last.endpoints,
@@ -336,10 +320,12 @@ impl Pass<'_> {
             generation: self.metadata.generation,
             validity: Validity::Valid(Vec::new()),
             paused: false,
+            waits: false,
             parts: Some(Vec::new()),
             objects: &known,
             pods: &[],
-            failure: Some((error.reason(), chain(&error))),
+            failure: Some((error.reason(), with_causes(&error))),
+            workers: self.following(),
             reached: Reached::default(),
             partitions: None,
             certificate: None,
@@ -393,70 +379,6 @@ impl Pass<'_> {
         };
         resource.object_ref(&())
     }
-
-    async fn pods(&self) -> Result<Vec<Pod>, PassError> {
-        let api: Api<Pod> = Api::namespaced(self.context.client.clone(), &self.key.namespace);
-        let labels = format!("{PIPELINE}={}", self.key.name);
-        let pods = api.list(&ListParams::default().labels(&labels)).await;
-        pods.map(|pods| pods.items).map_err(PassError::ListPods)
-    }
-
-    /// The edge's Service, where it may get an address from outside.
-    async fn edge(&self, pipeline: &Pipeline) -> Result<Option<Service>, PassError> {
-        if !Reached::has_outside(pipeline) {
-            return Ok(None);
-        }
-        let api: Api<Service> = Api::namespaced(self.context.client.clone(), &self.key.namespace);
-        api.get_opt(&self.names.part(Part::Edge)).await.map_err(PassError::GetService)
-    }
-
-    /// When the certificate that is served ends.
-    async fn certificate(
-        &self,
-        pipeline: &Pipeline,
-        references: &References,
-    ) -> Result<Option<Timestamp>, PassError> {
-        let tls = pipeline.exposure.tls.as_ref();
-        if let Some(leaf) = &pipeline.material.edge {
-            return Ok(Some(leaf.expires));
-        }
-        if let Some(secret) = tls.and_then(|tls| tls.secret.as_ref()) {
-            let content = references.secret(&secret.name);
-            return Ok(content.and_then(|content| status::expiry(content.get("tls.crt")?)));
-        }
-        if tls.is_some_and(|tls| tls.cert_manager.is_some()) {
-            let name = self.names.of("edge-certificate");
-            let existing = dereference::existing(
-                &self.context.client,
-                &self.key.namespace,
-                vec![name.clone()],
-                Vec::new(),
-            )
-            .await?;
-            let certificate =
-                existing.secrets.get(&name).and_then(|secret| secret.data.as_ref()?.get("tls.crt"));
-            return Ok(certificate.and_then(|pem| status::expiry(&pem.0)));
-        }
-        Ok(None)
-    }
-
-    fn workload(&self, kind: &str, name: &str) -> Option<Workload> {
-        self.context.owned.get(self.key, &KindName(Arc::from(kind)), name)?.workload
-    }
-
-    fn scalable(&self, pipeline: &Pipeline) -> Option<Scalable> {
-        let WorkerReplicas::ByLag { min, max, lag, .. } = pipeline.workers.replicas else {
-            return None;
-        };
-        Some(Scalable {
-            stateful_set: self.names.part(Part::Workers),
-            groups: pipeline.workers.groups.iter().map(|group| group.name.clone()).collect(),
-            min,
-            max,
-            lag,
-            about: self.reference(),
-        })
-    }
 }
 
 /// Parts that a pipeline has.
@@ -476,3 +398,7 @@ fn has_address(service: &Service) -> bool {
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     balancer.and_then(|balancer| balancer.ingress.as_ref()).is_some_and(|list| !list.is_empty())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
+mod tests;

@@ -1,6 +1,6 @@
 //! How far workers are behind, as a pod that answers says it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -11,6 +11,7 @@ use crate::labels::COMPONENT;
 use crate::labels::PIPELINE;
 use crate::names::Part;
 use crate::owned::PipelineKey;
+use crate::scale::Behind;
 
 /// The metric.
 const METRIC: &str = "millrace_component_lag_records";
@@ -43,13 +44,13 @@ pub(super) enum LagError {
     },
 }
 
-/// Records that wait for the group that is furthest behind.
+/// The group that is furthest behind.
 pub(super) async fn read(
     client: &Client,
     http: &reqwest::Client,
     pipeline: &PipelineKey,
     groups: &[String],
-) -> Result<i64, LagError> {
+) -> Result<Behind, LagError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), &pipeline.namespace);
     let labels = format!("{PIPELINE}={},{COMPONENT}={}", pipeline.name, Part::Query.name());
     let pods = api.list(&ListParams::default().labels(&labels)).await.map_err(LagError::List)?;
@@ -66,9 +67,9 @@ pub(super) async fn read(
     highest(&text, groups).ok_or(LagError::Unknown { pod })
 }
 
-/// The highest of the groups' sums over partitions.
-fn highest(text: &str, groups: &[String]) -> Option<i64> {
-    let mut sums: HashMap<&str, i64> = HashMap::new();
+/// The group with the highest sum over partitions.
+fn highest(text: &str, groups: &[String]) -> Option<Behind> {
+    let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
     for line in text.lines() {
         let Some((labels, value)) = line
             .strip_prefix(METRIC)
@@ -86,7 +87,8 @@ fn highest(text: &str, groups: &[String]) -> Option<i64> {
             *sums.entry(name.as_str()).or_default() += value.max(0);
         }
     }
-    sums.into_values().max()
+    let (group, records) = sums.into_iter().max_by_key(|(_, records)| *records)?;
+    Some(Behind { group: group.to_owned(), records })
 }
 
 #[cfg(test)]
@@ -103,7 +105,8 @@ millrace_component_lag_records{kind="sink",name="other",stream="lapTimes",partit
 millrace_component_up{kind="task",name="motion"} 1
 "#;
         let groups = ["motion".to_owned(), "laps".to_owned()];
-        assert_eq!(highest(text, &groups), Some(7));
+        let motion = Behind { group: "motion".to_owned(), records: 7 };
+        assert_eq!(highest(text, &groups), Some(motion));
         assert_eq!(highest(text, &["none".to_owned()]), None);
     }
 }

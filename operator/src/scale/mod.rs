@@ -1,6 +1,7 @@
 //! Workers by lag: read from the pods that answer, decided purely, and kept in the StatefulSet's
-//! number of replicas alone.
+//! number of replicas alone. Whether they fall behind is said on the way.
 
+mod backlog;
 mod decide;
 mod lag;
 
@@ -11,16 +12,19 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use millrace_core::with_causes;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use tracing::info;
 
+use self::backlog::Backlog;
+pub use self::backlog::Behind;
+pub use self::backlog::Pace;
 use self::decide::Bounds;
 use self::decide::History;
 use crate::context::Context;
 use crate::events::Happening;
-use crate::events::chain;
 use crate::owned::KindName;
 use crate::owned::PipelineKey;
 use crate::reasons;
@@ -41,8 +45,33 @@ pub struct Scalable {
     pub max: i32,
     /// Records that wait for each.
     pub lag: i32,
+    /// More workers than these have nothing to do.
+    pub useful: i32,
     /// What Events are about.
     pub about: ObjectReference,
+}
+
+impl Scalable {
+    /// What to do where the workers do not keep up.
+    #[must_use]
+    pub fn advice(&self, namespace: &str) -> String {
+        let Self { stateful_set, max, useful, .. } = self;
+        let first = if max < useful {
+            format!(
+                "raise spec.scaling.workers.max, which is {max} (up to {useful} have something to \
+                 do), or give each more in spec.resources.workers"
+            )
+        } else {
+            format!(
+                "more than {useful} workers would have nothing to do: give each more in \
+                 spec.resources.workers, or raise partitions and generation of the streams that \
+                 they read"
+            )
+        };
+        format!(
+            "{first}; see `kubectl -n {namespace} logs statefulset/{stateful_set}` for what slows them"
+        )
+    }
 }
 
 /// What is scaled, and what has been decided and not applied yet.
@@ -50,6 +79,7 @@ pub struct Scalable {
 pub struct Scaling {
     scalable: Mutex<HashMap<PipelineKey, Scalable>>,
     decided: Mutex<HashMap<PipelineKey, i32>>,
+    paces: Mutex<HashMap<PipelineKey, Pace>>,
 }
 
 impl Scaling {
@@ -62,8 +92,23 @@ impl Scaling {
             }
             None => {
                 all.remove(pipeline);
+                self.paces.lock().remove(pipeline);
             }
         }
+    }
+
+    /// How a pipeline's workers keep up, none where that is not known yet, and how they are scaled.
+    /// None where nobody reads that.
+    #[must_use]
+    pub fn pace(&self, pipeline: &PipelineKey) -> Option<(Option<Pace>, Scalable)> {
+        let scalable = self.scalable.lock().get(pipeline).cloned()?;
+        Some((self.paces.lock().get(pipeline).cloned(), scalable))
+    }
+
+    /// Takes note of how they keep up. Says whether that is new.
+    fn set_pace(&self, pipeline: &PipelineKey, pace: &Pace) -> bool {
+        let is_read = self.scalable.lock().contains_key(pipeline);
+        is_read && self.paces.lock().insert(pipeline.clone(), pace.clone()).as_ref() != Some(pace)
     }
 
     /// What has been decided and not applied yet.
@@ -84,7 +129,7 @@ impl Scaling {
 /// Reads and decides until it is told to end.
 pub async fn run(context: Arc<Context>, end: CancellationToken) {
     let start = Instant::now();
-    let mut histories: HashMap<PipelineKey, History> = HashMap::new();
+    let mut histories: HashMap<PipelineKey, (History, Backlog)> = HashMap::new();
     let Ok(client) = reqwest::Client::builder().timeout(Duration::from_secs(5)).build() else {
         return;
     };
@@ -108,7 +153,7 @@ async fn look(
     client: &reqwest::Client,
     pipeline: &PipelineKey,
     scalable: &Scalable,
-    history: &mut History,
+    (history, backlog): &mut (History, Backlog),
     now: Duration,
 ) {
     let kind = KindName("StatefulSet.apps".into());
@@ -117,14 +162,20 @@ async fn look(
     if context.scaling.decided(pipeline).is_some() {
         return;
     }
-    let lag = match lag::read(&context.client, client, pipeline, &scalable.groups).await {
-        Ok(lag) => lag,
+    let behind = match lag::read(&context.client, client, pipeline, &scalable.groups).await {
+        Ok(behind) => behind,
         Err(error) => {
             let pipeline = format!("{}/{}", pipeline.namespace, pipeline.name);
-            debug!(message = "Failed to read the lag.", pipeline, error = chain(&error));
+            debug!(message = "Failed to read the lag.", pipeline, error = with_causes(&error));
             return;
         }
     };
+    let lag = behind.records;
+    let bound = backlog::bound(scalable.max, scalable.lag);
+    let pace = backlog.read(&behind, bound, now);
+    if pace.is_some_and(|pace| context.scaling.set_pace(pipeline, pace)) {
+        context.trigger(pipeline);
+    }
     #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
     context.health.metrics.lag(pipeline, lag as f64);
     let bounds = Bounds { min: scalable.min, max: scalable.max, lag: i64::from(scalable.lag) };
@@ -142,4 +193,35 @@ async fn look(
     let happening = Happening { warning: false, reason: reason.to_owned(), note };
     context.events.tell(&scalable.about, happening).await;
     context.trigger(pipeline);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_workers_are_advised_while_they_have_something_to_do() {
+        let scalable = |max, useful| Scalable {
+            stateful_set: "race-workers".to_owned(),
+            groups: Vec::new(),
+            min: 0,
+            max,
+            lag: 1000,
+            useful,
+            about: ObjectReference::default(),
+        };
+        let logs = "see `kubectl -n factory logs statefulset/race-workers` for what slows them";
+        assert_eq!(
+            scalable(4, 16).advice("factory"),
+            format!(
+                "raise spec.scaling.workers.max, which is 4 (up to 16 have something to do), or give each more in spec.resources.workers; {logs}"
+            )
+        );
+        assert_eq!(
+            scalable(16, 16).advice("factory"),
+            format!(
+                "more than 16 workers would have nothing to do: give each more in spec.resources.workers, or raise partitions and generation of the streams that they read; {logs}"
+            )
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! `Valid`, `Ready`, `Progressing` and `Degraded`: each with a reason and what to do next.
+//! `Valid`, `Ready`, `Progressing`, `Degraded` and `Lagging`: each with a reason and what to do next.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,6 +10,9 @@ use super::Seen;
 use super::waiting;
 use crate::names::Part;
 use crate::reasons;
+use crate::scale::Behind;
+use crate::scale::Pace;
+use crate::turns::AT_A_TIME;
 use crate::validate::Problem;
 
 /// Problems that are told at once.
@@ -17,6 +20,9 @@ const TOLD: usize = 5;
 
 /// Longest message, in bytes, so that a status stays small.
 const LONGEST: usize = 4096;
+
+/// The condition that says how workers keep up.
+const LAGGING: &str = "Lagging";
 
 /// Whether a resource is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +50,13 @@ pub(super) fn conditions(
 ) -> Vec<Condition> {
     let told =
         [valid(seen), ready(seen, states), progressing(seen, states), degraded(seen, states)];
+    let find = |kind: &str| {
+        before.iter().flat_map(|status| &status.conditions).find(|was| was.type_ == kind).cloned()
+    };
     let condition = |told: Told| {
-        let was =
-            before.iter().flat_map(|status| &status.conditions).find(|was| was.type_ == told.kind);
         // A condition changes when its status does, not when its reason does.
-        let since = was.filter(|was| was.status == told.status);
-        let since = since.map_or(Time(now), |was| was.last_transition_time.clone());
+        let since = find(told.kind).filter(|was| was.status == told.status);
+        let since = since.map_or(Time(now), |was| was.last_transition_time);
         Condition {
             type_: told.kind.to_owned(),
             status: told.status.to_owned(),
@@ -59,7 +66,11 @@ pub(super) fn conditions(
             observed_generation: seen.generation,
         }
     };
-    told.into_iter().map(condition).collect()
+    let lagging = seen.workers.as_ref().and_then(|workers| match &workers.pace {
+        Some(pace) => Some(condition(lagging(pace, &workers.advice))),
+        None => find(LAGGING).map(|was| Condition { observed_generation: seen.generation, ..was }),
+    });
+    told.into_iter().map(condition).chain(lagging).collect()
 }
 
 fn valid(seen: &Seen<'_>) -> Told {
@@ -139,6 +150,13 @@ fn progressing(seen: &Seen<'_>, states: &[PartState]) -> Told {
         let message = "paused: true leaves everything as it is; write paused: false".to_owned();
         return told("False", reasons::PAUSED, message);
     }
+    if seen.waits {
+        let message = format!(
+            "this operator makes other pods than the one before, and changes {AT_A_TIME} pipelines \
+             at a time: this one follows by itself; an edit of it is carried out at once"
+        );
+        return told("True", reasons::WAITS_FOR_TURN, message);
+    }
     let moving: Vec<&str> = states
         .iter()
         .filter(|state| !state.is_ready())
@@ -189,10 +207,98 @@ fn degraded(seen: &Seen<'_>, states: &[PartState]) -> Told {
     }
 }
 
+fn lagging(pace: &Pace, advice: &str) -> Told {
+    let (status, reason, message) = match pace {
+        Pace::KeepsUp => {
+            ("False", reasons::KEEPS_UP, "the workers keep up with what comes in".to_owned())
+        }
+        Pace::Lags(Behind { group, records }) => (
+            "True",
+            reasons::FALLS_BEHIND,
+            format!(
+                "{records} records waited for the workers' group {group} after 5 minutes in which \
+                 they had not become fewer; {advice}"
+            ),
+        ),
+    };
+    Told { kind: LAGGING, status, reason, message }
+}
+
 fn cut(mut message: String) -> String {
     if message.len() > LONGEST {
         message.truncate(message.floor_char_boundary(LONGEST - '…'.len_utf8()));
         message.push('…');
     }
     message
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "helpers fail as tests do")]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+    use crate::owned::Objects;
+    use crate::status::Following;
+    use crate::status::Reached;
+
+    fn lagging_of(workers: Option<Following>, before: Option<&str>) -> Option<(String, String)> {
+        let before = before.map(|message| TelemetryPipelineStatus {
+            conditions: vec![Condition {
+                type_: "Lagging".to_owned(),
+                status: "True".to_owned(),
+                reason: "FallsBehind".to_owned(),
+                message: message.to_owned(),
+                last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                observed_generation: Some(1),
+            }],
+            ..TelemetryPipelineStatus::default()
+        });
+        let seen = Seen {
+            names: &Names::new("factory", "race"),
+            generation: Some(2),
+            validity: Validity::Valid(Vec::new()),
+            paused: false,
+            waits: false,
+            parts: Some(Vec::new()),
+            objects: &Objects::new(),
+            pods: &[],
+            failure: None,
+            workers,
+            reached: Reached::default(),
+            partitions: None,
+            certificate: None,
+        };
+        let now = Timestamp::from_second(60).unwrap();
+        let conditions = conditions(&seen, &[], before.as_ref(), now);
+        let found = conditions.into_iter().find(|condition| condition.type_ == "Lagging")?;
+        Some((format!("{} {}", found.status, found.reason), found.message))
+    }
+
+    fn following(pace: Option<Pace>) -> Option<Following> {
+        Some(Following { pace, advice: "add workers".to_owned() })
+    }
+
+    #[test]
+    fn who_lags_is_told_with_the_group_and_what_to_do() {
+        let behind = Behind { group: "motion".to_owned(), records: 20_000 };
+        assert_eq!(
+            lagging_of(following(Some(Pace::Lags(behind))), None).unwrap(),
+            (
+                "True FallsBehind".to_owned(),
+                "20000 records waited for the workers' group motion after 5 minutes in which they had not become fewer; add workers".to_owned()
+            )
+        );
+        assert_eq!(
+            lagging_of(following(Some(Pace::KeepsUp)), Some("before")).unwrap().0,
+            "False KeepsUp"
+        );
+    }
+
+    #[test]
+    fn what_was_said_of_the_lag_stays_until_it_is_known_and_goes_where_nobody_reads_it() {
+        let told = lagging_of(following(None), Some("before")).unwrap();
+        assert_eq!(told, ("True FallsBehind".to_owned(), "before".to_owned()));
+        assert_eq!(lagging_of(following(None), None), None);
+        assert_eq!(lagging_of(None, Some("before")), None);
+    }
 }

@@ -29,6 +29,7 @@ use crate::names::Part;
 use crate::owned::Objects;
 use crate::owned::PipelineKey;
 use crate::owned::Workload;
+use crate::scale::Pace;
 
 /// Who writes the status.
 const MANAGER: &str = "millrace.dev/status";
@@ -56,6 +57,8 @@ pub struct Seen<'a> {
     pub validity: Validity,
     /// Whether it is paused.
     pub paused: bool,
+    /// Whether its pods are not changed yet, because those of others are.
+    pub waits: bool,
     /// Parts that it is to have; none where it was never valid.
     pub parts: Option<Vec<Part>>,
     /// Its objects.
@@ -64,12 +67,23 @@ pub struct Seen<'a> {
     pub pods: &'a [Pod],
     /// Why objects could not be applied: a reason and a message.
     pub failure: Option<(&'static str, String)>,
+    /// How its workers keep up; none where nobody reads that.
+    pub workers: Option<Following>,
     /// How it is reached.
     pub reached: Reached,
     /// Partitions of all streams together.
     pub partitions: Option<i32>,
     /// When the edge's certificate ends.
     pub certificate: Option<Timestamp>,
+}
+
+/// How workers keep up with what comes in.
+#[derive(Debug, Clone)]
+pub struct Following {
+    /// What is known; none: nothing yet, so that what was said before stays.
+    pub pace: Option<Pace>,
+    /// What to do where they do not.
+    pub advice: String,
 }
 
 /// A part and how far its pods are; none where there is nothing of it yet.

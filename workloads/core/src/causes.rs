@@ -10,7 +10,7 @@ pub fn with_causes(error: &dyn Error) -> String {
     while let Some(error) = cause {
         // Errors of other libraries may tell their causes themselves.
         let told = error.to_string();
-        if !text.ends_with(&told) {
+        if !text.contains(&told) {
             text.push_str(": ");
             text.push_str(&told);
         }
@@ -37,5 +37,6 @@ mod tests {
         let told = |text| with_causes(&Outer { text, source: io::Error::other("disk on fire") });
         assert_eq!(told("cannot write"), "cannot write: disk on fire");
         assert_eq!(told("cannot write: disk on fire"), "cannot write: disk on fire");
+        assert_eq!(told("disk on fire (code 5)"), "disk on fire (code 5)");
     }
 }
