@@ -80,6 +80,9 @@ pub struct ExposureSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub auth: Vec<AuthRuleSpec>,
+    /// Who may come by MQTT. Default: everyone who reaches the port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttAccessSpec>,
     /// Origins of pages of other sites whose scripts may read answers and open WebSockets, such as
     /// `https://example.com`; at most 64. Default: none.
     #[serde(default)]
@@ -165,6 +168,15 @@ pub struct BasicAuthSpec {
     /// What the browser's dialogue calls this area. Default: the pipeline's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<Title>,
+}
+
+/// Who may come by MQTT: publish what ways in take, and subscribe to what sinks write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MqttAccessSpec {
+    /// Lines of `user:hash`, the hash by bcrypt or Argon2 (`millrace hash-password`). Clients of no
+    /// such user are refused. Read again when it changes; who is connected stays.
+    pub users: SecretValueSpec,
 }
 
 /// Holders of a signed token (JWT, RFC 7519): its signature, `exp` and `nbf`, and what is written

@@ -153,6 +153,9 @@ impl List {
             let field = "spec.exposure.tls.secret.name".to_owned();
             self.secret(field, &secret.name, &["tls.crt", "tls.key"], Reader::Edge);
         }
+        if let Some(mqtt) = &spec.exposure.mqtt {
+            self.value("spec.exposure.mqtt.users", &mqtt.users, Reader::Ingest);
+        }
         for (index, rule) in spec.exposure.auth.iter().enumerate() {
             let field = format!("spec.exposure.auth[{index}]");
             if let Some(basic) = &rule.basic {
@@ -264,6 +267,7 @@ exposure:
   auth:
     - {path: /, basic: {users: {secret: {name: people, key: users}}}}
     - {path: /api, bearer: {keys: {secret: {name: keys, key: jwks}}}}
+  mqtt: {users: {secret: {name: devices, key: users}}}
 ingest:
   - name: in
     to: s
@@ -288,6 +292,7 @@ database: {cloudNativePg: {cluster: tables}}
             [
                 r#"spec.streams[0].schema.configMap schemas ["s.json"] All"#,
                 r#"spec.exposure.tls.secret.name site ["tls.crt", "tls.key"] Edge"#,
+                r#"spec.exposure.mqtt.users.secret devices ["users"] Ingest"#,
                 r#"spec.exposure.auth[0].basic.users.secret people ["users"] Requests"#,
                 r#"spec.exposure.auth[1].bearer.keys.secret keys ["jwks"] Requests"#,
                 r#"spec.ingest[0].mqtt.connect.broker.credentials.secret.name mqtt ["username", "password"] Ingest"#,

@@ -25,6 +25,9 @@ pub(crate) fn files(spec: &TelemetryPipelineSpec) -> Vec<Problem> {
             value(&format!("{field}.bearer.keys"), keys, &mut problems);
         }
     }
+    if let Some(mqtt) = &spec.exposure.mqtt {
+        value("spec.exposure.mqtt.users", &mqtt.users, &mut problems);
+    }
     for (index, ingest) in spec.ingest.iter().enumerate() {
         if let Some(connect) = ingest.mqtt.as_ref().and_then(|mqtt| mqtt.connect.as_ref()) {
             let field = format!("spec.ingest[{index}].mqtt.connect.broker");

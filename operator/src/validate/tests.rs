@@ -98,13 +98,14 @@ fn without_tables_there_is_no_database_and_without_ways_in_no_ingest() {
 #[test]
 fn files_of_a_machine_are_refused_with_what_to_write() {
     let text = minimal(
-        "  exposure: {tls: {files: {certificate: a, key: b}}, auth: [{path: /, basic: {users: {file: users}}}]}\n  sinks: [{name: all, from: [cars], archive: {url: folder}}]",
+        "  exposure: {tls: {files: {certificate: a, key: b}}, mqtt: {users: {file: devices}}, auth: [{path: /, basic: {users: {file: users}}}]}\n  sinks: [{name: all, from: [cars], archive: {url: folder}}]",
     );
     assert_eq!(
         problems(&text, &[]),
         [
             "spec.exposure.tls.files: pods of a cluster have no files of yours; write secret: {name: …} with a Secret of type kubernetes.io/tls, or certManager",
             "spec.exposure.auth[0].basic.users.file: pods of a cluster have no files of yours; write secret: {name: …, key: …}",
+            "spec.exposure.mqtt.users.file: pods of a cluster have no files of yours; write secret: {name: …, key: …}",
             "spec.sinks[0].archive.url: is a folder, and pods of a cluster keep nothing on disk; write the address of an object store, such as s3://bucket/prefix",
         ]
     );

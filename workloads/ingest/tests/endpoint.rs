@@ -330,8 +330,7 @@ async fn retained_messages_reach_later_subscribers_and_shared_ones_are_split() {
 
 #[tokio::test]
 async fn only_users_of_the_file_may_connect() {
-    use argon2::PasswordHasher as _;
-    let hash = argon2::Argon2::default().hash_password(b"secret").unwrap();
+    let hash = millrace_http::hash_password(b"secret").unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("# devices\nann:{hash}\n")).unwrap();
     let users_file = Some(file.path().to_owned());
@@ -350,6 +349,14 @@ async fn only_users_of_the_file_may_connect() {
     assert!(server.log.entries("coordinates", 0).is_empty());
     assert_eq!(connect("311", &["-u", "ann", "-P", "secret"]).await, "");
     assert_eq!(server.log.records("coordinates", 0).len(), 1);
+    // Another file counts once it has been seen.
+    std::fs::write(file.path(), format!("bob:{hash}\n")).unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !connect("311", &["-u", "bob", "-P", "secret"]).await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline);
+    }
+    let output = connect("311", &["-u", "ann", "-P", "secret"]).await.to_lowercase();
+    assert!(output.contains("bad user name or password"), "{output}");
 }
 
 #[tokio::test]
@@ -357,12 +364,20 @@ async fn a_users_file_of_another_form_is_refused_with_its_line() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "ann:plain\n").unwrap();
     let settings = MqttSettings { users_file: Some(file.path().to_owned()), ..settings() };
-    let error = millrace_ingest::mqtt::Users::load(settings.users_file.as_deref().unwrap())
+    let plan = support::plan(support::coordinates(), 1, vec![support::cars()]);
+    let observer = Observer::default();
+    let acceptor = Acceptor::new(&plan, support::race_log(), &observer);
+    let error = MqttEndpoint::start(settings, acceptor, &observer, CancellationToken::new())
+        .await
         .err()
-        .unwrap()
-        .to_string();
+        .unwrap();
     let path = file.path().display();
-    assert_eq!(error, format!("line 1 of the users file {path} is not `name:$argon2id$…`"));
+    assert_eq!(
+        millrace_core::with_causes(&error),
+        format!(
+            "cannot load the users of MQTT: line 1 of the users file {path} is not `name:hash` with a hash by Argon2 or bcrypt: `millrace hash-password --user NAME` makes such a line"
+        )
+    );
 }
 
 #[tokio::test]

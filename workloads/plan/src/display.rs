@@ -165,7 +165,8 @@ fn selected(rows: &RowSelection) -> String {
 }
 
 fn write_exposure(exposure: &ExposurePlan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if exposure.tls.is_none() && exposure.auth.is_empty() && exposure.origins.is_empty() {
+    let is_plain = exposure.tls.is_none() && exposure.mqtt_users.is_none();
+    if is_plain && exposure.auth.is_empty() && exposure.origins.is_empty() {
         return Ok(());
     }
     writeln!(f, "\nexposure")?;
@@ -174,6 +175,9 @@ fn write_exposure(exposure: &ExposurePlan, f: &mut fmt::Formatter<'_>) -> fmt::R
     }
     for rule in &exposure.auth {
         writeln!(f, "  {}: {}", rule.path, access_text(&rule.access))?;
+    }
+    if exposure.mqtt_users.is_some() {
+        writeln!(f, "  mqtt: users with a password")?;
     }
     if !exposure.origins.is_empty() {
         writeln!(f, "  origins: {}", exposure.origins.join(", "))?;

@@ -3,6 +3,7 @@
 mod address;
 mod basic;
 mod bearer;
+mod checked;
 mod failures;
 mod key_set;
 mod keys;
@@ -20,18 +21,18 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::StatusCode;
-use millrace_core::with_causes;
 use millrace_plan::model::Access;
 use millrace_plan::model::ExposurePlan;
 use millrace_plan::model::KeySource;
 use millrace_plan::model::SecretSource;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
-use tracing::info;
 
 use self::basic::Basic;
-use self::basic::Checks;
 use self::bearer::Bearer;
+use self::checked::Checks;
+pub use self::checked::PasswordFile;
+use self::checked::Passwords;
+pub use self::checked::RefusedPassword;
 use self::failures::Failures;
 use self::key_set::Address;
 use self::key_set::KeySet;
@@ -43,11 +44,9 @@ pub use self::passwords::MAX_PASSWORD_BYTES;
 use self::passwords::Users;
 pub use self::passwords::hash_password;
 use self::watched::Watched;
+use self::watched::watch;
 use crate::ClientAddress;
 use crate::Problem;
-
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// Credentials that cannot be checked for want of a file.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +122,7 @@ impl Auth {
                     let bytes = bytes
                         .map_err(|source| LoadUsersError::Read { path: file.clone(), source })?;
                     let users = Watched::new(&file, &bytes, Users::parse)?;
-                    Guard::Basic(Basic::new(realm, users, Arc::clone(&checks)))
+                    Guard::Basic(Basic::new(realm, Passwords::new(users, Arc::clone(&checks))))
                 }
                 Access::Bearer(bearer) => {
                     let keys = match &bearer.keys {
@@ -183,18 +182,12 @@ impl Auth {
     /// Reads files again when they change and fetches keys, until told to stop. What cannot be
     /// used is logged, and what was before stays.
     pub async fn watch(&self, stop: CancellationToken) {
-        let look = async {
-            loop {
-                for rule in &self.rules {
-                    rule.guard.refresh().await;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            () = look => {}
+        watch(&stop, || self.refresh()).await;
+    }
+
+    async fn refresh(&self) {
+        for rule in &self.rules {
+            rule.guard.refresh().await;
         }
     }
 }
@@ -203,9 +196,9 @@ impl Guard {
     async fn refresh(&self) {
         match self {
             Self::Open => {}
-            Self::Basic(basic) => refresh(&basic.users).await,
+            Self::Basic(basic) => basic.passwords.users.refresh().await,
             Self::Bearer(bearer) => match &bearer.keys {
-                KeySet::File(file) => refresh(file).await,
+                KeySet::File(file) => file.refresh().await,
                 KeySet::Address(address) => {
                     if address.is_due() {
                         bearer.ask().await;
@@ -213,21 +206,6 @@ impl Guard {
                 }
             },
         }
-    }
-}
-
-async fn refresh<T, E: std::error::Error + 'static>(watched: &Watched<T, E>) {
-    let file = watched.path();
-    // A file that is gone for a moment is being replaced.
-    let Ok(bytes) = tokio::fs::read(file).await else { return };
-    match watched.update(&bytes) {
-        Ok(true) => info!(message = "Credentials have changed.", file = %file.display()),
-        Ok(false) => {}
-        Err(failure) => error!(
-            message = "Changed credentials cannot be used; those before stay.",
-            file = %file.display(),
-            error = with_causes(&failure)
-        ),
     }
 }
 

@@ -20,7 +20,9 @@ pub(crate) const MAX_USERS_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadUsersError {
     /// The file cannot be read.
-    #[error("cannot read the users file {path}")]
+    #[error(
+        "cannot read the users file {path}, whose lines `millrace hash-password --user NAME` makes"
+    )]
     Read {
         /// The file.
         path: PathBuf,

@@ -3,9 +3,17 @@
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use millrace_core::with_causes;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+use tracing::info;
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What a file holds, read again when it changes.
 pub(super) struct Watched<T, E> {
@@ -27,10 +35,6 @@ impl<T, E> Watched<T, E> {
         Ok(Self { path: path.to_owned(), parse, current, seen })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What the file held when it was last read with success.
     pub(super) fn get(&self) -> Arc<T> {
         Arc::clone(&self.current.read())
@@ -48,6 +52,35 @@ impl<T, E> Watched<T, E> {
         *self.current.write() = Arc::new((self.parse)(&self.path, bytes)?);
         Ok(true)
     }
+}
+
+impl<T, E: std::error::Error + 'static> Watched<T, E> {
+    /// Looks at the file, and takes what it holds now.
+    pub(super) async fn refresh(&self) {
+        let file = &self.path;
+        // A file that is gone for a moment is being replaced.
+        let Ok(bytes) = tokio::fs::read(file).await else { return };
+        match self.update(&bytes) {
+            Ok(true) => info!(message = "Credentials have changed.", file = %file.display()),
+            Ok(false) => {}
+            Err(failure) => error!(
+                message = "Changed credentials cannot be used; those before stay.",
+                file = %file.display(),
+                error = with_causes(&failure)
+            ),
+        }
+    }
+}
+
+/// Looks at files now and then, until told to stop.
+pub(super) async fn watch<F: Future<Output = ()>>(stop: &CancellationToken, look: impl Fn() -> F) {
+    let looking = async {
+        loop {
+            look().await;
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    stop.run_until_cancelled(looking).await;
 }
 
 #[cfg(test)]

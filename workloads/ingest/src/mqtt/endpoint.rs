@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use millrace_http::LoadUsersError;
+use millrace_http::PasswordFile;
 use millrace_observe::ComponentKind;
 use millrace_observe::Observer;
 use millrace_observe::State;
@@ -38,8 +40,6 @@ use crate::mqtt::shared::AnyConnected;
 use crate::mqtt::tls;
 use crate::mqtt::tls::Front;
 use crate::mqtt::tls::LoadTlsError;
-use crate::mqtt::users::LoadUsersError;
-use crate::mqtt::users::Users;
 
 /// Largest MQTT packet; a client that sends a larger one is disconnected.
 const MAX_PACKET_BYTES: u32 = 16 << 20;
@@ -70,7 +70,8 @@ const CLOSE_CONNECTIONS: Duration = Duration::from_secs(1);
 pub struct MqttSettings {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
-    /// File of lines `name:$argon2id$…`; none: everyone may connect.
+    /// File of lines `user:hash`, the hash by Argon2 or bcrypt; none: everyone may connect. Read again
+    /// when it changes.
     pub users_file: Option<PathBuf>,
     /// Certificate and key; none: without TLS.
     pub tls: Option<TlsFiles>,
@@ -115,7 +116,7 @@ pub enum StartMqttError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The users file cannot be used.
-    #[error("cannot load the MQTT users")]
+    #[error("cannot load the users of MQTT")]
     Users(#[from] LoadUsersError),
     /// The certificate or key cannot be used.
     #[error("cannot load the MQTT certificate")]
@@ -141,7 +142,8 @@ impl MqttEndpoint {
         observer: &Observer,
         cancel: CancellationToken,
     ) -> Result<Self, StartMqttError> {
-        let users = settings.users_file.as_deref().map(Users::load).transpose()?;
+        let users = settings.users_file.as_deref().map(PasswordFile::load).transpose()?;
+        let users = users.map(Arc::new);
         let tls = settings.tls.as_ref().map(|t| tls::load(&t.certificate, &t.key)).transpose()?;
         let component = observer.component(ComponentKind::Endpoint, "mqtt", None, None);
         let (front, listener) = match tls {
@@ -189,6 +191,10 @@ impl MqttEndpoint {
         let publisher = EndpointPublisher::new(context.clone());
         let publisher = gate.publisher.get_or_init(|| publisher).clone();
         component.set(State::Running);
+        if let Some(users) = gate.users.clone() {
+            let stop = cancel.clone();
+            tokio::spawn(async move { users.watch(stop).await });
+        }
         let closing = publisher.clone();
         let running = tokio::spawn(async move {
             let accepting = async {

@@ -4,12 +4,15 @@
 //! service, so the durable append happens there. While the log does not accept, the confirmation
 //! is held; see [`Gate::publish`] for how that ends.
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use millrace_http::PasswordFile;
+use millrace_http::RefusedPassword;
 use millrace_observe::Component;
 use millrace_observe::State;
 use prometheus_client::metrics::counter::Counter;
@@ -41,7 +44,6 @@ use crate::acceptor::Refused;
 use crate::mqtt::backoff::Backoff;
 use crate::mqtt::publisher::EndpointPublisher;
 use crate::mqtt::tls::Front;
-use crate::mqtt::users::Users;
 use crate::recorded::now_millis;
 
 /// Waiting times between two tries of an append that the log has refused.
@@ -50,7 +52,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_se
 /// What the hooks know.
 pub(super) struct Gate {
     pub(super) acceptor: Acceptor,
-    pub(super) users: Option<Users>,
+    pub(super) users: Option<Arc<PasswordFile>>,
     pub(super) front: Option<Front>,
     /// How long a confirmation is held while the log does not accept.
     pub(super) hold: Duration,
@@ -203,15 +205,19 @@ impl Gate {
     }
 
     async fn authenticate(&self, connect: &ConnectInfo) -> AuthResult {
-        if self.closing.is_cancelled() || !self.is_from_front(connect.id().remote_addr) {
-            return AuthResult::NotAuthorized;
-        }
+        let client = self.client(connect.id().remote_addr).filter(|_| !self.closing.is_cancelled());
+        let Some(client) = client else { return AuthResult::NotAuthorized };
         if let Some(users) = &self.users {
             let (Some(name), Some(password)) = (connect.username(), connect.password()) else {
                 return AuthResult::NotAuthorized;
             };
-            if !users.check(name, password).await {
-                return AuthResult::BadUsernameOrPassword;
+            match users.check(name, password, client).await {
+                Ok(()) => {}
+                Err(RefusedPassword::Wrong) => return AuthResult::BadUsernameOrPassword,
+                // The broker has no code for "later" here; clients come again by themselves.
+                Err(RefusedPassword::TooMany(_) | RefusedPassword::Busy) => {
+                    return AuthResult::NotAuthorized;
+                }
             }
         }
         // The broker publishes a will without asking whether its topic may be published on.
@@ -225,9 +231,12 @@ impl Gate {
         AuthResult::Allow(false, None)
     }
 
-    /// With TLS, only the front may connect.
-    fn is_from_front(&self, client: Option<SocketAddr>) -> bool {
-        self.front.as_ref().is_none_or(|front| client.is_some_and(|at| front.is_ours(at)))
+    /// Whose connection comes from here. With TLS, only the front may connect.
+    fn client(&self, from: Option<SocketAddr>) -> Option<IpAddr> {
+        match &self.front {
+            None => from.map(|address| address.ip()),
+            Some(front) => front.client(from?),
+        }
     }
 }
 

@@ -9,7 +9,6 @@ mod publisher;
 mod retained;
 mod shared;
 mod tls;
-mod users;
 
 pub use backoff::Backoff;
 pub use endpoint::MqttEndpoint;
@@ -20,5 +19,3 @@ pub use publisher::EndpointPublisher;
 pub use publisher::OutgoingMessage;
 pub use publisher::PublishError;
 pub use tls::LoadTlsError;
-pub use users::LoadUsersError;
-pub use users::Users;

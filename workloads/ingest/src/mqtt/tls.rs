@@ -1,9 +1,10 @@
 //! TLS of our own endpoint: terminated here, by ring, in front of the plain MQTT listener.
 //!
 //! The plain listener behind it is on the loopback interface; it accepts only connections that
-//! this front has opened (see [`Front::is_ours`]), so that nobody gets past TLS.
+//! this front has opened (see [`Front::client`]), so that nobody gets past TLS.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -75,7 +76,8 @@ pub(super) fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, 
 pub(super) struct Front {
     acceptor: TlsAcceptor,
     behind: SocketAddr,
-    opened: Arc<Mutex<HashSet<SocketAddr>>>,
+    /// By the address of the inner connection: the client's.
+    opened: Arc<Mutex<HashMap<SocketAddr, IpAddr>>>,
     room: Arc<Semaphore>,
     connections: TaskTracker,
 }
@@ -95,9 +97,9 @@ impl Front {
         }
     }
 
-    /// Whether this front has opened the connection that comes from here.
-    pub(super) fn is_ours(&self, address: SocketAddr) -> bool {
-        self.opened.lock().contains(&address)
+    /// The client whose connection comes from here, if this front has opened it.
+    pub(super) fn client(&self, address: SocketAddr) -> Option<IpAddr> {
+        self.opened.lock().get(&address).copied()
     }
 
     /// Accepts connections until dropped; those that are open then stay.
@@ -115,7 +117,7 @@ impl Front {
             let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { continue };
             let front = self.clone();
             self.connections.spawn(async move {
-                if let Err(error) = front.serve(stream).await {
+                if let Err(error) = front.serve(stream, client.ip()).await {
                     debug!(message = "An MQTT connection over TLS has ended.", %client, %error);
                 }
                 drop(permit);
@@ -123,12 +125,12 @@ impl Front {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+    async fn serve(&self, stream: TcpStream, client: IpAddr) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         let mut outside = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream)).await??;
         let socket = if self.behind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.bind(SocketAddr::new(self.behind.ip(), 0))?;
-        let opened = Opened::new(self, socket.local_addr()?);
+        let opened = Opened::new(self, socket.local_addr()?, client);
         let mut inside = socket.connect(self.behind).await?;
         inside.set_nodelay(true)?;
         let copied = copy_bidirectional(&mut outside, &mut inside).await;
@@ -144,8 +146,8 @@ struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    fn new(front: &'a Front, address: SocketAddr) -> Self {
-        front.opened.lock().insert(address);
+    fn new(front: &'a Front, address: SocketAddr, client: IpAddr) -> Self {
+        front.opened.lock().insert(address, client);
         Self { front, address }
     }
 }

@@ -56,12 +56,13 @@ pub(crate) async fn run(arguments: IngestArguments, output: OutputFormat) -> Out
     let plan = pipeline::load_to_run(&file, &config_maps)?;
     let pipeline = plan.pipeline.clone();
     let options = separate.options(&plan, http_listen, false, PathBuf::from("."))?;
+    let scheme = mqtt.scheme();
+    let mqtt = mqtt.settings(&plan, &options.secrets)?;
     let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
     let process = IngestProcess::open(plan, options).await?;
     let traces =
         Traces::start(&traces, &pipeline, process.observer()).map_err(Exit::Config.of())?;
-    let scheme = mqtt.scheme();
-    let result = process.start(mqtt.settings(), &shutdown).await;
+    let result = process.start(mqtt, &shutdown).await;
     if let Some(running) = result? {
         let address = reachable(running.http_address());
         begun(

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::mqtt::MqttArguments;
+use crate::commands::mqtt::MqttArgumentsError;
 use crate::commands::run_progress;
 use crate::commands::separate::begun;
 use crate::commands::separate::reachable;
@@ -145,6 +146,9 @@ pub(crate) async fn run(arguments: RunArguments, output: OutputFormat) -> Outcom
     if let Some(warning) = exposed::warning(&plan) {
         output::note(&warning);
     }
+    if arguments.simulate.is_some() && plan.exposure.mqtt_users.is_some() {
+        return Err(Exit::Usage.because(MqttArgumentsError::SimulatedWithoutPassword));
+    }
     if let Some(folder) = arguments.connections.clone() {
         let shutdown = signals::shutdown().map_err(Exit::Software.of())?;
         return Box::pin(serve_shared(plan, &folder, arguments, &shutdown, output)).await;
@@ -178,7 +182,7 @@ async fn serve(
     let options = LiveOptions {
         batch: batch(arguments.batch_records),
         http: arguments.http_listen,
-        mqtt: arguments.mqtt.settings(),
+        mqtt: arguments.mqtt.settings(&storage.plan, &arguments.secrets)?,
         folders,
     };
     let live = Live::start(storage, options).await?;
@@ -233,6 +237,8 @@ async fn serve_shared(
     shutdown: &CancellationToken,
     output: OutputFormat,
 ) -> Outcome {
+    let scheme = arguments.mqtt.scheme();
+    let mqtt = arguments.mqtt.settings(&plan, &arguments.secrets)?;
     let options = SeparateOptions {
         http: arguments.http_listen,
         name: arguments.process_name,
@@ -247,8 +253,7 @@ async fn serve_shared(
     let process = WholeProcess::open(plan, options).await?;
     let traces = Traces::start(&arguments.traces, &pipeline, process.observer())
         .map_err(Exit::Config.of())?;
-    let scheme = arguments.mqtt.scheme();
-    let (mqtt, batch) = (arguments.mqtt.settings(), batch(arguments.batch_records));
+    let batch = batch(arguments.batch_records);
     if let Some(running) = Box::pin(process.start(mqtt, batch, shutdown)).await? {
         let address = reachable(running.http_address());
         begun(

@@ -53,9 +53,12 @@ pub(super) fn exposure(
             auth.push(AuthRule { path, access });
         }
     }
+    let mqtt_users =
+        spec.mqtt.as_ref().and_then(|mqtt| secret("spec.exposure.mqtt.users", &mqtt.users, checks));
     ExposurePlan {
         tls: spec.tls.as_ref().and_then(|tls| self::tls(tls, checks)),
         auth,
+        mqtt_users,
         origins: spec.origins.iter().map(ToString::to_string).collect(),
         max_connections: Checks::count(spec.limits.connections).max(1),
         max_header_bytes: Checks::count(spec.limits.header_bytes).max(1024),

@@ -10,6 +10,8 @@ pub struct ExposurePlan {
     pub tls: Option<TlsSource>,
     /// Who may reach which paths. The rule of the longest path that begins the request's counts.
     pub auth: Vec<AuthRule>,
+    /// Lines of `user:hash` of those who may come by MQTT; none: everyone may.
+    pub mqtt_users: Option<SecretSource>,
     /// Origins of pages whose scripts may read answers and open WebSockets.
     pub origins: Vec<String>,
     /// Most connections at once.
@@ -23,6 +25,7 @@ impl Default for ExposurePlan {
         Self {
             tls: None,
             auth: Vec::new(),
+            mqtt_users: None,
             origins: Vec::new(),
             max_connections: 20_000,
             max_header_bytes: 32_768,

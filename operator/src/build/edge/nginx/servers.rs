@@ -77,8 +77,8 @@ pub(super) fn write(text: &mut Text, pipeline: &Pipeline, places: &Places) {
         listen(text, places.https, &format!(" ssl{default}"));
         text.line("http2 on;");
         names(text, exposure);
-        // Plain HTTP on this port is shown the way as well.
-        text.line("error_page 497 =301 https://$host$request_uri;");
+        // Plain HTTP on this port is shown the way as well: to the same port, as the client knows it.
+        text.line("error_page 497 =301 https://$http_host$request_uri;");
         if has_trusted_certificate(exposure) {
             text.line(TRANSPORT_SECURITY);
         }

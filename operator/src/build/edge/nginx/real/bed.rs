@@ -271,11 +271,12 @@ impl Bed {
 
     /// Sends this by plain HTTP, as it is, and reads to the end.
     pub(super) async fn exchange_plainly(&self, request: &str) -> Answer {
-        exchange(
-            TcpStream::connect((Ipv4Addr::LOCALHOST, self.places.http)).await.unwrap(),
-            request,
-        )
-        .await
+        self.exchange_plainly_at(self.places.http, request).await
+    }
+
+    /// The same to another port.
+    pub(super) async fn exchange_plainly_at(&self, port: u16, request: &str) -> Answer {
+        exchange(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap(), request).await
     }
 
     /// The process that started nginx is told to end.

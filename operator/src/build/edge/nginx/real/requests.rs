@@ -147,6 +147,12 @@ async fn plain_http_is_shown_the_way() {
     assert_eq!(answer.header("location"), Some("https://race.example.com/a//b?c=d"));
     let healthy = "GET /healthz HTTP/1.1\r\nHost: 10.0.0.1\r\nConnection: close\r\n\r\n";
     assert_eq!(bed.exchange_plainly(healthy).await.body, "ok\n");
+    // Who speaks it on the port of HTTPS stays at the port that was asked.
+    let request =
+        "GET /a?b=c HTTP/1.1\r\nHost: race.example.com:30443\r\nConnection: close\r\n\r\n";
+    let answer = bed.exchange_plainly_at(bed.places.https, request).await;
+    assert_eq!(answer.status, 301);
+    assert_eq!(answer.header("location"), Some("https://race.example.com:30443/a?b=c"));
 }
 
 #[tokio::test]
