@@ -77,7 +77,8 @@ pub(crate) struct Passed {
     #[command(flatten)]
     pub(crate) cluster: ClusterOptions,
 
-    /// The pipeline, where it is not named first, and what `millrace` is given as it is.
+    /// The pipeline's name, then words and options of `millrace`, which are passed on as they are:
+    /// see `millrace help COMMAND`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub(crate) rest: Vec<OsString>,
 }

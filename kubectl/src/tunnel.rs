@@ -16,7 +16,6 @@ use crate::cluster::AskError;
 use crate::cluster::Cluster;
 use crate::cluster::FORWARD_PORTS;
 use crate::cluster::LIST_PODS;
-use crate::cluster::is_not_found;
 use crate::cluster::root_cause;
 use crate::exit::Exit;
 use crate::exit::Failure;
@@ -130,15 +129,25 @@ impl Way {
             self.cluster.client.clone(),
             &self.cluster.namespace,
         );
+        let mut gone = None;
         for _ in 0..CHOICES {
             let ready = self.pods.ready(chosen.as_deref()).await;
             *chosen = ready.map_err(self.cluster.refused(LIST_PODS))?;
-            let Some(pod) = chosen.as_deref() else { break };
+            let Some(pod) = chosen.as_deref() else {
+                gone = None;
+                break;
+            };
             match api.portforward(pod, &[PORT]).await {
                 Ok(forwarder) => return Ok(forwarder),
-                Err(error) if is_not_found(&error) => {}
-                Err(error) => return Err(self.cluster.refused(FORWARD_PORTS)(error).into()),
+                Err(error) => match self.cluster.refused(FORWARD_PORTS)(error) {
+                    // Such as of a pod that has gone since.
+                    refused @ AskError::Refused { .. } => gone = Some(refused),
+                    refused => return Err(refused.into()),
+                },
             }
+        }
+        if let Some(refused) = gone {
+            return Err(refused.into());
         }
         Err(OpenTunnelError::Silent {
             pipeline: self.pipeline.name(),
