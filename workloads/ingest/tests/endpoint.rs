@@ -222,14 +222,21 @@ async fn a_log_that_goes_on_refusing_is_never_confirmed() {
     let hold = Duration::from_millis(100);
     let server = Server::start(MqttSettings { hold, ..settings() }).await;
     server.log.refuse(1_000_000);
-    let output = server
-        .publish(&["-d", "-V", "5", "-q", "1", "-t", "carCoordinates"], MESSAGE.as_bytes())
-        .await;
+    let arguments = ["-d", "-V", "5", "-q", "1", "-t", "carCoordinates"];
+    let waits = within(async {
+        while server.observer.not_ready().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        server.observer.not_ready()
+    });
+    let (output, waits) = tokio::join!(server.publish(&arguments, MESSAGE.as_bytes()), waits);
     assert!(text(&output).contains("failed: Implementation specific error"), "{}", text(&output));
     assert_eq!(
-        server.observer.not_ready(),
+        waits,
         ["endpoint mqtt is waiting: the log does not accept at present: the disk is full"]
     );
+    // Nothing waits any more. Who is not ready gets no message by which it could become so.
+    assert_eq!(server.observer.not_ready(), Vec::<String>::new());
 
     // Version 3.1.1: the connection closes without a PUBACK.
     let mut stream = TcpStream::connect(server.endpoint.address()).await.unwrap();

@@ -174,28 +174,17 @@ impl Gate {
         };
         let held_until = Instant::now() + self.hold;
         let mut retry = RETRY;
-        let mut held = false;
+        let mut held = None;
         loop {
             if self.closing.is_cancelled() {
                 return End::Closing;
             }
             let error = match self.acceptor.accept(&incoming).await {
-                Ok(_) if !held => return End::Accepted,
-                Err(Refused::Invalid { kind, reason, .. }) if !held => {
-                    return End::Refused(kind, reason);
-                }
-                Ok(_) => {
-                    self.component.set(State::Running);
-                    return End::Accepted;
-                }
-                Err(Refused::Invalid { kind, reason, .. }) => {
-                    self.component.set(State::Running);
-                    return End::Refused(kind, reason);
-                }
+                Ok(_) => return End::Accepted,
+                Err(Refused::Invalid { kind, reason, .. }) => return End::Refused(kind, reason),
                 Err(Refused::Unavailable(error)) => error,
             };
-            held = true;
-            self.component.set(State::Waiting(error.to_string()));
+            held.get_or_insert_with(|| Held(&self.component)).because(error.to_string());
             if Instant::now() >= held_until {
                 return End::GivenUp(error.to_string());
             }
@@ -237,6 +226,22 @@ impl Gate {
             None => from.map(|address| address.ip()),
             Some(front) => front.client(from?),
         }
+    }
+}
+
+/// A message that waits for the log. However that ends, the endpoint waits no longer: whether the log
+/// accepts again is found out without messages, and none would come to who says that it is not ready.
+struct Held<'a>(&'a Component);
+
+impl Held<'_> {
+    fn because(&self, reason: String) {
+        self.0.set(State::Waiting(reason));
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(State::Running);
     }
 }
 
