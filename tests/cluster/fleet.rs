@@ -12,6 +12,7 @@ use crate::door::Door;
 use crate::load::Load;
 use crate::setting;
 use crate::support::kubernetes::Namespace;
+use crate::support::kubernetes::kubectl;
 use crate::support::process::pause;
 
 /// The pipeline's name.
@@ -45,7 +46,8 @@ impl Tables {
         let psql = ["psql", "--username", "postgres", "--dbname", "millrace", "--no-align"];
         let whole = ["--namespace", &self.namespace, "exec", &pod, "--container", "postgres", "--"];
         let rest = ["--tuples-only", "--quiet", "--command", query];
-        crate::support::kubernetes::kubectl(&[&whole[..], &psql, &rest].concat())
+        let rows = kubectl(&[&whole[..], &psql, &rest].concat())?;
+        Ok(rows.trim_end().to_owned())
     }
 }
 
