@@ -123,13 +123,17 @@ impl Context {
     /// A pipeline needs no turn, or not any longer: others are let in.
     pub fn end_turn(&self, pipeline: &PipelineKey) {
         let next = self.turns.lock().give_back(pipeline, Instant::now());
-        next.iter().for_each(|pipeline| self.trigger(pipeline));
+        for pipeline in next {
+            self.trigger(&pipeline);
+        }
     }
 
     /// Others are let in for those that take too long.
     pub fn end_long_turns(&self) {
         let next = self.turns.lock().expire(Instant::now());
-        next.iter().for_each(|pipeline| self.trigger(pipeline));
+        for pipeline in next {
+            self.trigger(&pipeline);
+        }
     }
 
     /// Forgets a pipeline that is gone.

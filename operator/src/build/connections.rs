@@ -111,8 +111,9 @@ pub(crate) fn files(pipeline: &Pipeline) -> BTreeMap<String, String> {
 /// Secrets that a pod of this role mounts.
 pub(crate) fn secrets_of(pipeline: &Pipeline, role: Role) -> BTreeSet<String> {
     let names = &pipeline.names;
-    let named = pipeline.secrets.iter().filter(|(_, secret)| secret.readers.contains(&role.part()));
-    let mut secrets: BTreeSet<String> = named.map(|(name, _)| name.clone()).collect();
+    let of_others = pipeline.secrets.iter();
+    let read = of_others.filter(|(_, secret)| secret.readers.contains(&role.part()));
+    let mut secrets: BTreeSet<String> = read.map(|(name, _)| name.clone()).collect();
     if matches!(pipeline.log, Log::Managed(_)) {
         secrets.insert(names.of("kafka-client"));
     }

@@ -234,7 +234,7 @@ impl Pass<'_> {
         let kept = dereference::config_map(client, &self.key.namespace, &name).await?;
         if let Some(resource) = kept.and_then(|map| last_valid::read(&map, self.metadata)) {
             if let Ok(managed) = self.check(&resource).await? {
-                return self.manage(managed, validity, written).await;
+                return Box::pin(self.manage(managed, validity, written)).await;
             }
             return self.untouched(validity, false, written).await;
         }

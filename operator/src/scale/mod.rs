@@ -86,14 +86,11 @@ impl Scaling {
     /// Says how a pipeline's workers are scaled; none: not by us.
     pub fn set(&self, pipeline: &PipelineKey, scalable: Option<Scalable>) {
         let mut all = self.scalable.lock();
-        match scalable {
-            Some(scalable) => {
-                all.insert(pipeline.clone(), scalable);
-            }
-            None => {
-                all.remove(pipeline);
-                self.paces.lock().remove(pipeline);
-            }
+        if let Some(scalable) = scalable {
+            all.insert(pipeline.clone(), scalable);
+        } else {
+            all.remove(pipeline);
+            self.paces.lock().remove(pipeline);
         }
     }
 

@@ -274,31 +274,31 @@ mod tests {
         Some((format!("{} {}", found.status, found.reason), found.message))
     }
 
-    fn following(pace: Option<Pace>) -> Option<Following> {
-        Some(Following { pace, advice: "add workers".to_owned() })
+    fn following(pace: Option<Pace>) -> Following {
+        Following { pace, advice: "add workers".to_owned() }
     }
 
     #[test]
     fn who_lags_is_told_with_the_group_and_what_to_do() {
         let behind = Behind { group: "motion".to_owned(), records: 20_000 };
         assert_eq!(
-            lagging_of(following(Some(Pace::Lags(behind))), None).unwrap(),
+            lagging_of(Some(following(Some(Pace::Lags(behind)))), None).unwrap(),
             (
                 "True FallsBehind".to_owned(),
                 "20000 records waited for the workers' group motion after 5 minutes in which they had not become fewer; add workers".to_owned()
             )
         );
         assert_eq!(
-            lagging_of(following(Some(Pace::KeepsUp)), Some("before")).unwrap().0,
+            lagging_of(Some(following(Some(Pace::KeepsUp))), Some("before")).unwrap().0,
             "False KeepsUp"
         );
     }
 
     #[test]
     fn what_was_said_of_the_lag_stays_until_it_is_known_and_goes_where_nobody_reads_it() {
-        let told = lagging_of(following(None), Some("before")).unwrap();
+        let told = lagging_of(Some(following(None)), Some("before")).unwrap();
         assert_eq!(told, ("True FallsBehind".to_owned(), "before".to_owned()));
-        assert_eq!(lagging_of(following(None), None), None);
+        assert_eq!(lagging_of(Some(following(None)), None), None);
         assert_eq!(lagging_of(None, Some("before")), None);
     }
 }
