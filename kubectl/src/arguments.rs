@@ -47,10 +47,9 @@ impl Subcommand {
     /// comes behind an option may be its value, so it is not counted.
     fn own_words(self, first: &OsStr) -> usize {
         match self {
-            Self::Status | Self::Replay | Self::Plan | Self::Validate => 0,
             Self::Tail | Self::Rebuild => 1,
             Self::Dlq if BELOW_DLQ.iter().any(|known| first == *known) => usize::MAX,
-            Self::Dlq => 0,
+            Self::Dlq | Self::Status | Self::Replay | Self::Plan | Self::Validate => 0,
         }
     }
 

@@ -98,4 +98,10 @@ mod tests {
             labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(selector("race"), labels.join(","));
     }
+
+    #[test]
+    fn the_port_is_where_the_operator_has_query_pods_listen() {
+        let builder = include_str!("../../operator/src/build/query.rs");
+        assert!(builder.contains(&format!("const ADMIN: &str = \"127.0.0.1:{PORT}\";")));
+    }
 }
