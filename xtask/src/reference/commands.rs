@@ -1,4 +1,4 @@
-//! The page of commands: what each says of itself.
+//! The pages of commands: what each says of itself.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -7,23 +7,48 @@ use std::process::Command;
 use crate::command;
 use crate::workspace;
 
-/// The page; builds the program first.
-pub(super) fn page() -> Result<String, Box<dyn Error>> {
-    command::run(&workspace::root(), "cargo", &["build", "--package", "millrace"])?;
-    let mut text =
-        String::from("# Commands\n\nWhat `millrace help` and `millrace help COMMAND` say.\n");
-    describe(&[], &mut text)?;
+/// A program whose commands are described.
+pub(super) struct Program {
+    /// The package, whose program has its name.
+    package: &'static str,
+    /// What people write to run it.
+    name: &'static str,
+    /// What the page begins with.
+    heading: &'static str,
+}
+
+/// The program itself.
+pub(super) const MILLRACE: Program = Program {
+    package: "millrace",
+    name: "millrace",
+    heading: "# Commands\n\nWhat `millrace help` and `millrace help COMMAND` say.\n",
+};
+
+/// The plugin of kubectl.
+pub(super) const KUBECTL: Program = Program {
+    package: "kubectl-millrace",
+    name: "kubectl millrace",
+    heading: "# kubectl millrace\n\nWhat `kubectl millrace` and `kubectl millrace COMMAND --help` say.\n",
+};
+
+/// The page of a program; builds it first.
+pub(super) fn page(program: &Program) -> Result<String, Box<dyn Error>> {
+    // All of them at once: alone it would want other features of dependencies, which tests do not use.
+    command::run(&workspace::root(), "cargo", &["build", "--workspace"])?;
+    let mut text = String::from(program.heading);
+    describe(program, &[], &mut text)?;
     Ok(text)
 }
 
 /// A command, then those below it.
-fn describe(path: &[&str], text: &mut String) -> Result<(), Box<dyn Error>> {
-    let output = Command::new(workspace::program(false)).args(path).arg("--help").output()?;
+fn describe(program: &Program, path: &[&str], text: &mut String) -> Result<(), Box<dyn Error>> {
+    let file = workspace::program(false).with_file_name(program.package);
+    let output = Command::new(file).args(path).arg("--help").output()?;
     let help = String::from_utf8(output.stdout)?;
-    let name = [&["millrace"], path].concat().join(" ");
+    let name = [&[program.name], path].concat().join(" ");
     let _ = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", trimmed(&help));
     for below in commands(&help) {
-        describe(&[path, &[below]].concat(), text)?;
+        describe(program, &[path, &[below]].concat(), text)?;
     }
     Ok(())
 }
