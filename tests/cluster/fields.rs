@@ -174,6 +174,9 @@ fn a_change_rolls_what_reads_it_and_nothing_else() {
             begun,
             &format!("{}: rolls {:?}; {failed} requests failed", change.field, change.rolls),
         );
+        for mistake in &found {
+            say(begun, mistake);
+        }
         mistakes.extend(found);
         // Nothing can be confirmed while the only node of Kafka is away.
         if failed > 0 && !change.rolls.contains(&"kafka") {

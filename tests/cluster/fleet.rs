@@ -1,6 +1,7 @@
 //! A pipeline that the operator has made, under load: its objects, pods, tables and streams.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,12 +42,12 @@ pub(crate) struct Tables {
 
 impl Tables {
     /// The rows of a query, a line each, with `|` between columns.
-    pub(crate) fn sql(&self, query: &str) -> Result<String, String> {
+    pub(crate) fn sql(&self, query: &str) -> io::Result<String> {
         let pod = format!("{NAME}-postgres-0");
         let psql = ["psql", "--username", "postgres", "--dbname", "millrace", "--no-align"];
         let whole = ["--namespace", &self.namespace, "exec", &pod, "--container", "postgres", "--"];
         let rest = ["--tuples-only", "--quiet", "--command", query];
-        let rows = kubectl(&[&whole[..], &psql, &rest].concat())?;
+        let rows = kubectl(&[&whole[..], &psql, &rest].concat()).map_err(io::Error::other)?;
         Ok(rows.trim_end().to_owned())
     }
 }
@@ -71,6 +72,7 @@ impl Fleet {
     }
 
     /// The oracle asks for it while it waits; here Kubernetes looks after what ends.
+    #[allow(clippy::unused_self, reason = "the oracle's other fleet has something to do")]
     pub(crate) fn look_after(&mut self) {}
 
     /// Applies the resource as it was at first.

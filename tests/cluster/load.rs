@@ -233,7 +233,9 @@ impl Client {
             if self.number < WEB_CLIENTS {
                 self.send(&events);
             } else {
-                events.iter().for_each(|event| self.publish(event));
+                for event in &events {
+                    self.publish(event);
+                }
             }
             all.extend(events);
             pause(BETWEEN_REQUESTS);
