@@ -38,6 +38,7 @@ use pipeline::number;
 use pipeline::outputs_when;
 use pipeline::stage;
 use pipeline::task;
+use rand::Rng;
 use rdkafka::ClientConfig;
 use rdkafka::producer::BaseProducer;
 use rdkafka::producer::BaseRecord;
