@@ -9,8 +9,6 @@ use serde_json::json;
 use crate::fleet::Fleet;
 use crate::fleet::NAME;
 use crate::fleet::PARTS;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::support::kubernetes::over_kubernetes;
 
@@ -156,8 +154,7 @@ fn a_change_rolls_what_reads_it_and_nothing_else() {
     let begun = Instant::now();
     let mut fleet = Fleet::start(&json!({}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     let mut mistakes = Vec::new();
     for change in changes() {
         let (before, failed) = (Pods::of(&fleet), load.failed());
@@ -205,11 +202,7 @@ fn a_change_rolls_what_reads_it_and_nothing_else() {
     fleet.change(&right).unwrap();
     fleet.wait_ready();
     fleet.until_all_goes_on(&load, "at the end");
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    let sent = fleet.judge(begun, load);
     assert_eq!(mistakes, Vec::<String>::new(), "{:?}", sent.failures);
 }
 

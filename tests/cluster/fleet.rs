@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::door::Door;
 use crate::load::Load;
+use crate::load::Sent;
+use crate::oracle;
+use crate::say;
 use crate::setting;
 use crate::support::kubernetes::Namespace;
 use crate::support::kubernetes::kubectl;
@@ -126,6 +129,28 @@ impl Fleet {
         PARTS.iter().map(template).collect()
     }
 
+    /// Begins to send, and waits until all of it goes through.
+    pub(crate) fn load(&self) -> Load {
+        let load = Load::start(&self.door);
+        self.until_all_goes_on(&load, "at the beginning");
+        load
+    }
+
+    /// Ends the load, and judges what has become of all that was sent.
+    pub(crate) fn judge(&mut self, begun: Instant, load: Load) -> Sent {
+        let mut sent = load.end();
+        say(begun, &sent.told());
+        self.judge_sent(begun, &mut sent);
+        sent
+    }
+
+    /// Judges what has become of all that was sent: it is there once, and in its order.
+    pub(crate) fn judge_sent(&mut self, begun: Instant, sent: &mut Sent) {
+        let judged = oracle::judge(self, sent);
+        say(begun, &judged.told());
+        assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    }
+
     /// Waits until events are confirmed again and their table gets later rows.
     pub(crate) fn until_it_goes_on(&self, load: &Load, when: &str) {
         self.until_later(load, when, &["SELECT '', max(at) FROM faults.readings"]);
@@ -206,7 +231,7 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.keep_logs();
-            crate::say(Instant::now(), &format!("logs are in {}", self.folder.display()));
+            say(Instant::now(), &format!("logs are in {}", self.folder.display()));
         } else {
             let _ = std::fs::remove_dir_all(&self.folder);
         }

@@ -6,8 +6,6 @@ use serde_json::json;
 
 use crate::fleet::Fleet;
 use crate::fleet::NAME;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::support::kubernetes::over_kubernetes;
 
@@ -19,8 +17,7 @@ fn what_is_kept_is_taken_up_again() {
     let begun = Instant::now();
     let mut fleet = Fleet::start(&json!({"spec": {"deletionPolicy": "keep"}}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     let before = load.confirmed();
     // Clients go on: what is not confirmed now is confirmed later.
     fleet.namespace.kubectl(&["delete", "tp", NAME]).unwrap();
@@ -35,9 +32,5 @@ fn what_is_kept_is_taken_up_again() {
     fleet.wait_ready();
     say(begun, "ready again");
     fleet.until_all_goes_on(&load, "after it was made again");
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    fleet.judge(begun, load);
 }

@@ -10,9 +10,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::fleet::Fleet;
-use crate::load::Load;
 use crate::operator::Operator;
-use crate::oracle;
 use crate::say;
 use crate::seed;
 use crate::setting;
@@ -34,8 +32,7 @@ fn the_operator_may_die_at_any_point_of_a_rollout() {
     let mut fleet = Fleet::start(&json!({}));
     let operator = Operator::find();
     say(begun, &format!("ready; seed {seed}, {kills} deaths"));
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     for number in 1..=kills {
         let patch = change(&mut random, number);
         // Mostly while objects are applied, otherwise while pods follow.
@@ -55,11 +52,7 @@ fn the_operator_may_die_at_any_point_of_a_rollout() {
             say(begun, &format!("all goes on; {} requests have failed", load.failed()));
         }
     }
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()), "seed {seed}");
+    fleet.judge(begun, load);
 }
 
 /// A change of the resource that changes no result: another one for each number.

@@ -6,8 +6,6 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::fleet::Fleet;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::support::kubernetes::over_kubernetes;
 use crate::support::process::pause;
@@ -24,9 +22,7 @@ fn workers_end_when_nothing_is_left_and_come_back_for_what_comes() {
     let workers = json!({"replicas": null, "min": 0, "max": 3, "lag": 200});
     let mut fleet = Fleet::start(&json!({"spec": {"scaling": {"workers": workers}}}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
-    let mut sent = load.end();
+    let mut sent = fleet.load().end();
     say(begun, &sent.told());
     let ended = Instant::now();
     while !fleet.pods("workers").is_empty() {
@@ -35,10 +31,8 @@ fn workers_end_when_nothing_is_left_and_come_back_for_what_comes() {
     }
     say(begun, "there are no workers");
     // What is sent now wakes them.
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
+    fleet.judge_sent(begun, &mut sent);
     assert!(!fleet.pods("workers").is_empty());
     let told = fleet.namespace.kubectl(&["get", "events", "--output", "json"]).unwrap();
     assert!(told.contains("\"ScaledDown\"") && told.contains("\"ScaledUp\""), "{told}");
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
 }

@@ -9,8 +9,6 @@ use serde_json::json;
 
 use crate::fleet::Fleet;
 use crate::fleet::PARTS;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::seed;
 use crate::support::kubernetes::over_kubernetes;
@@ -25,8 +23,7 @@ fn any_pod_may_go() {
     let begun = Instant::now();
     let mut fleet = Fleet::start(&json!({}));
     say(begun, &format!("ready; seed {seed}"));
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     let ways: [&[&str]; 2] = [&["--wait=false"], &["--wait=false", "--grace-period=0", "--force"]];
     let mut ends: Vec<_> = PARTS.iter().flat_map(|part| ways.map(|way| (*part, way))).collect();
     ends.shuffle(&mut random);
@@ -38,9 +35,5 @@ fn any_pod_may_go() {
         say(begun, &format!("all goes on; {} requests have failed", load.failed()));
     }
     fleet.wait_ready();
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()), "seed {seed}");
+    fleet.judge(begun, load);
 }

@@ -5,8 +5,6 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::fleet::Fleet;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::support::kubernetes::over_kubernetes;
 
@@ -24,8 +22,7 @@ fn no_request_fails_while_ingest_and_the_edge_roll() {
     let scaling = json!({"ingest": one, "edge": one});
     let mut fleet = Fleet::start(&json!({"spec": {"scaling": scaling}}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     for round in 1..=ROUNDS {
         let size = json!({"requests": {"cpu": format!("{}m", 30 + round)}});
         let both = json!({"requests": {"cpu": format!("{}m", 40 + round)}});
@@ -60,10 +57,6 @@ fn no_request_fails_while_ingest_and_the_edge_roll() {
         let pods = namespace.kubectl(&["get", "pods", "--output", "json"]).unwrap();
         !pods.contains("deletionTimestamp")
     });
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    let sent = fleet.judge(begun, load);
     assert_eq!(sent.failures, Vec::<String>::new());
 }

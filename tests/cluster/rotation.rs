@@ -12,8 +12,6 @@ use crate::door::Door;
 use crate::door::Port;
 use crate::fleet::Fleet;
 use crate::fleet::NAME;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::support::kubernetes::over_kubernetes;
 use crate::support::process::pause;
@@ -34,8 +32,7 @@ fn passwords_and_the_authority_are_exchanged_under_load() {
     let begun = Instant::now();
     let mut fleet = Fleet::start(&json!({}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     let door = Door::new(fleet.namespace.name(), NAME);
     let before = fleet.users();
     let authority = fleet.secret("authority", "tls.crt");
@@ -93,11 +90,7 @@ fn passwords_and_the_authority_are_exchanged_under_load() {
     let other = Door::new(fleet.namespace.name(), NAME);
     other.connect(Port::Https, PATIENCE).unwrap();
 
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    fleet.judge(begun, load);
 }
 
 impl Fleet {

@@ -8,8 +8,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::fleet::Fleet;
-use crate::load::Load;
-use crate::oracle;
 use crate::say;
 use crate::setting;
 use crate::support::kubernetes::kubectl;
@@ -26,8 +24,7 @@ fn under_constant_load_no_object_changes() {
     let time = Duration::from_secs(setting("MILLRACE_STEADY", 300));
     let mut fleet = Fleet::start(&json!({}));
     say(begun, "ready");
-    let load = Load::start(&fleet.door);
-    fleet.until_all_goes_on(&load, "at the beginning");
+    let load = fleet.load();
     let before = versions(&fleet);
     say(begun, &format!("{} objects", before.len()));
     pause(time);
@@ -39,11 +36,7 @@ fn under_constant_load_no_object_changes() {
         .chain(after.keys().filter(|object| !before.contains_key(*object)))
         .collect();
     assert_eq!(changed, Vec::<&String>::new(), "changed within {time:?}");
-    let mut sent = load.end();
-    say(begun, &sent.told());
-    let judged = oracle::judge(&mut fleet, &mut sent);
-    say(begun, &judged.told());
-    assert_eq!((judged.wrong, &sent.wrong), (Vec::new(), &Vec::new()));
+    let sent = fleet.judge(begun, load);
     assert_eq!(sent.failures, Vec::<String>::new());
 }
 

@@ -71,7 +71,8 @@ fn test(arguments: &TestArguments) -> Outcome {
         })?;
     }
     step("Testing the examples from outside, over Kafka and Postgres", || {
-        let tests = ["cargo", "test", "--package", "millrace", "--test", "examples"];
+        // As part of the workspace: alone the package would be built with other features again.
+        let tests = ["cargo", "test", "--workspace", "--test", "examples"];
         command::run(&root, "env", &[&["MILLRACE_TEST_SERVICES=1"], &tests[..]].concat())
     })?;
     let program = workspace::program(false).display().to_string();

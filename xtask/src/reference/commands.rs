@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::Command;
 
+use super::Page;
 use crate::command;
 use crate::workspace;
 
 /// A program whose commands are described.
-pub(super) struct Program {
+struct Program {
     /// The package, whose program has its name.
     package: &'static str,
     /// What people write to run it.
@@ -18,23 +19,27 @@ pub(super) struct Program {
 }
 
 /// The program itself.
-pub(super) const MILLRACE: Program = Program {
+const MILLRACE: Program = Program {
     package: "millrace",
     name: "millrace",
     heading: "# Commands\n\nWhat `millrace help` and `millrace help COMMAND` say.\n",
 };
 
 /// The plugin of kubectl.
-pub(super) const KUBECTL: Program = Program {
+const KUBECTL: Program = Program {
     package: "kubectl-millrace",
     name: "kubectl millrace",
     heading: "# kubectl millrace\n\nWhat `kubectl millrace` and `kubectl millrace COMMAND --help` say.\n",
 };
 
-/// The page of a program; builds it first.
-pub(super) fn page(program: &Program) -> Result<String, Box<dyn Error>> {
-    // All of them at once: alone it would want other features of dependencies, which tests do not use.
+/// The pages of all programs, each with its file's name; builds them first.
+pub(super) fn pages() -> Result<[Page; 2], Box<dyn Error>> {
+    // All of them at once: alone one would want other features of dependencies, which tests do not use.
     command::run(&workspace::root(), "cargo", &["build", "--workspace"])?;
+    Ok([("commands.md".to_owned(), page(&MILLRACE)?), ("kubectl.md".to_owned(), page(&KUBECTL)?)])
+}
+
+fn page(program: &Program) -> Result<String, Box<dyn Error>> {
     let mut text = String::from(program.heading);
     describe(program, &[], &mut text)?;
     Ok(text)

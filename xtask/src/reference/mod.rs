@@ -17,8 +17,7 @@ pub(crate) type Page = (String, String);
 pub(crate) fn pages() -> Result<Vec<Page>, Box<dyn Error>> {
     let mut pages = resource::pages();
     pages.push(("programs.md".to_owned(), programs::page()));
-    pages.push(("commands.md".to_owned(), commands::page(&commands::MILLRACE)?));
-    pages.push(("kubectl.md".to_owned(), commands::page(&commands::KUBECTL)?));
+    pages.extend(commands::pages()?);
     let index = index(&pages);
     pages.push(("README.md".to_owned(), index));
     Ok(pages)
