@@ -23,6 +23,7 @@ mod killed;
 mod lag;
 mod load;
 mod many;
+mod nodes;
 mod operator;
 mod pods;
 mod race;
@@ -30,6 +31,7 @@ mod rolls;
 mod rotation;
 mod steady;
 mod topics;
+mod versions;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -38,6 +38,30 @@ impl Operator {
         lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The image of its Deployment.
+    pub(crate) fn image(&self) -> String {
+        let deployment = self.deployment();
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Exchanges the image, of pipelines, too.
+    pub(crate) fn set_image(&self, image: &str) {
+        let mut deployment = self.deployment();
+        // Others write to it meanwhile.
+        deployment["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+        let text = deployment.to_string().replace(&self.image(), image);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        kubectl(&["replace", "--filename", &file.path().display().to_string()]).unwrap();
+    }
+
+    fn deployment(&self) -> Value {
+        json(&["--namespace", &self.namespace, "get", "deployment", &self.name])
+    }
+
     /// Waits until a pod works that is not this one.
     pub(crate) fn wait_for_another(&self, than: &str) -> String {
         let begun = Instant::now();

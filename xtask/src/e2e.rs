@@ -35,9 +35,9 @@ pub(crate) struct EndToEndArguments {
     #[arg(long, default_value = "dev")]
     profile: String,
 
-    /// Only tests whose names contain this.
+    /// Only tests whose names contain this, or one of these, such as `race::`.
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    only: Vec<String>,
 
     /// Leave the release where it is.
     #[arg(long)]
@@ -84,18 +84,18 @@ pub(crate) fn run(arguments: &EndToEndArguments) -> Outcome {
             &tag,
         ],
     )?;
-    let outcome = test(&with, arguments.only.as_deref());
+    let outcome = test(&with, &arguments.only);
     if !arguments.keep {
         with(&arguments.helm, &["uninstall", RELEASE, "--namespace", RELEASE, "--wait"])?;
     }
     Ok(outcome?)
 }
 
-fn test<E>(with: &impl Fn(&str, &[&str]) -> Result<(), E>, only: Option<&str>) -> Result<(), E> {
+fn test<E>(with: &impl Fn(&str, &[&str]) -> Result<(), E>, only: &[String]) -> Result<(), E> {
     // Each pipeline has a Kafka of its own, and some tests end the operator: one after the other.
     let alone = ["--", "--test-threads", "1"];
-    let cargo = "MILLRACE_TEST_KUBERNETES=1 cargo test --package millrace --no-fail-fast";
-    let only: Vec<&str> = only.into_iter().collect();
+    let cargo = "MILLRACE_TEST_KUBERNETES=1 cargo test --workspace --no-fail-fast";
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
     // What the process answers itself, and what it does without its Secret, is not of a cluster.
     let examples = ["--skip", "all::", "--skip", "without_the_secret_it_does_not_start"];
     let operator = with(cargo, &[&["--test", "cluster"], &alone[..], &only[..]].concat());

@@ -64,7 +64,8 @@ enum MakeImageError {
 pub(crate) fn run(arguments: &ImageArguments) -> Outcome {
     let root = workspace::root();
     if !arguments.no_build {
-        build(&arguments.profile)?;
+        let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
+        build(&arguments.profile, packages)?;
     }
     let output = root.join(&arguments.output);
     pack(&output, &arguments.profile, &arguments.name)?;
@@ -72,18 +73,16 @@ pub(crate) fn run(arguments: &ImageArguments) -> Outcome {
     Ok(())
 }
 
-/// Builds the programs and makes an archive of them; the image's name.
+/// Builds everything, as tests do, and makes an archive of the programs; the image's name.
 pub(crate) fn make(output: &Path, profile: &str) -> Result<String, Box<dyn std::error::Error>> {
-    build(profile)?;
+    // The programs alone would be built with other features, and all their dependencies again.
+    build(profile, ["--workspace"])?;
     pack(output, profile, NAME)?;
     Ok(NAME.to_owned())
 }
 
-fn build(profile: &str) -> Outcome {
-    let mut arguments = vec!["build", "--profile", profile];
-    for program in PROGRAMS {
-        arguments.extend(["--package", program]);
-    }
+fn build<'a>(profile: &'a str, what: impl IntoIterator<Item = &'a str>) -> Outcome {
+    let arguments: Vec<_> = ["build", "--profile", profile].into_iter().chain(what).collect();
     Ok(command::run(&workspace::root(), "cargo", &arguments)?)
 }
 
