@@ -10,6 +10,7 @@ use millrace_core::path::FieldPath;
 use millrace_plan::model::ColumnSource;
 use millrace_plan::model::ColumnType;
 use millrace_plan::model::TablePlan;
+use uuid::Uuid;
 
 use crate::Cell;
 use crate::CellError;
@@ -70,7 +71,10 @@ impl Row {
                 ColumnSource::IngestTime => {
                     Cell::from_value(&Value::Integer(record.ingest_time), column.kind)
                 }
-                ColumnSource::EventId => Cell::parse(&record.id.to_string(), column.kind),
+                ColumnSource::EventId => match column.kind {
+                    ColumnType::Uuid => Ok(Cell::Uuid(Uuid::from_bytes(*record.id.as_bytes()))),
+                    kind => Cell::parse(&record.id.to_string(), kind),
+                },
                 ColumnSource::Key => {
                     Cell::parse(&String::from_utf8_lossy(&record.key), column.kind)
                 }
