@@ -16,6 +16,7 @@ use millrace_core::with_causes;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use tracing::error;
 use tracing::info;
 
 use self::backlog::Backlog;
@@ -127,8 +128,12 @@ impl Scaling {
 pub async fn run(context: Arc<Context>, end: CancellationToken) {
     let start = Instant::now();
     let mut histories: HashMap<PipelineKey, (History, Backlog)> = HashMap::new();
-    let Ok(client) = reqwest::Client::builder().timeout(Duration::from_secs(5)).build() else {
-        return;
+    let client = match reqwest::Client::builder().timeout(Duration::from_secs(5)).build() {
+        Ok(client) => client,
+        Err(error) => {
+            error!(message = "No workers are scaled by lag.", error = with_causes(&error));
+            return;
+        }
     };
     loop {
         tokio::select! {
