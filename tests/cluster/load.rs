@@ -11,12 +11,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rand::Rng as _;
 use serde_json::json;
 
 use crate::door::Door;
 use crate::door::Port;
 use crate::door::Stream;
+use crate::event::Event;
+use crate::event::SENSORS_EACH;
+use crate::event::Source;
 use crate::support::http::Answer;
 use crate::support::http::KeepAlive;
 use crate::support::mqtt::Publisher;
@@ -25,11 +27,8 @@ use crate::support::process::pause;
 /// Clients that speak HTTPS; one more speaks MQTT.
 const WEB_CLIENTS: usize = 3;
 const CLIENTS: usize = WEB_CLIENTS + 1;
-const SENSORS_EACH: usize = 8;
 /// Over all clients.
 pub(crate) const SENSORS: usize = CLIENTS * SENSORS_EACH;
-const GROUPS: usize = 5;
-const MOST_OF_A_REQUEST: usize = 10;
 /// Then a client connects anew, so that connections of any age see what happens.
 const REQUESTS_OF_A_CONNECTION: u64 = 40;
 /// How long a client waits for an answer before it sends again.
@@ -38,36 +37,6 @@ const BETWEEN_REQUESTS: Duration = Duration::from_millis(120);
 const BEFORE_AGAIN: Duration = Duration::from_millis(200);
 /// More failures than this are counted alone.
 const TOLD: usize = 200;
-
-/// An event that was sent and confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) sensor: usize,
-    /// Counts the sensor's events from 0.
-    pub(crate) n: u64,
-    pub(crate) at: i64,
-    pub(crate) value: i64,
-    /// Whether the table sink cannot take it.
-    pub(crate) poison: bool,
-}
-
-impl Event {
-    pub(crate) fn id(&self) -> String {
-        format!("{}-{}", self.sensor, self.n)
-    }
-
-    pub(crate) fn group(&self) -> usize {
-        (self.sensor + usize::try_from(self.n).unwrap()) % GROUPS
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let note = if self.poison { json!(7) } else { json!("fine") };
-        json!({
-            "id": self.id(), "sensor": format!("s{}", self.sensor), "group": format!("g{}", self.group()),
-            "n": self.n, "at": self.at, "value": self.value, "note": note,
-        })
-    }
-}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -150,14 +119,11 @@ impl Load {
     /// Ends the clients as soon as all they have sent is confirmed.
     pub(crate) fn end(self) -> Sent {
         self.counts.stop.store(true, Relaxed);
-        let (mut events, mut wrong) = (Vec::new(), Vec::new());
-        let mut next = [0; SENSORS];
+        let (mut events, mut sources, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for client in self.clients {
             let (client, sent) = client.join().unwrap();
-            for event in &sent {
-                next[event.sensor] = event.n + 1;
-            }
             events.extend(sent);
+            sources.push(client.source);
             wrong.extend(client.wrong);
         }
         let counts = &self.counts;
@@ -170,7 +136,7 @@ impl Load {
             failed: counts.failed.load(Relaxed),
             cut: counts.cut.load(Relaxed),
             wrong,
-            last: Flush { client, next },
+            last: Flush { client, sources },
         }
     }
 }
@@ -178,17 +144,14 @@ impl Load {
 /// Sends events after the end that release those before them.
 pub(crate) struct Flush {
     client: Client,
-    next: [u64; SENSORS],
+    sources: Vec<Source>,
 }
 
 impl Flush {
     /// Sends one event of each sensor, this far in the future.
     pub(crate) fn send(&mut self, ahead: Duration) -> Vec<Event> {
-        let at = now() + i64::try_from(ahead.as_millis()).unwrap();
-        let events: Vec<_> = (0..SENSORS)
-            .map(|sensor| Event { sensor, n: self.next[sensor], at, value: 0, poison: false })
-            .collect();
-        self.next.iter_mut().for_each(|next| *next += 1);
+        let ahead = |source: &mut Source| source.ahead(ahead);
+        let events: Vec<_> = self.sources.iter_mut().flat_map(ahead).collect();
         self.client.send(&events);
         events
     }
@@ -198,6 +161,7 @@ struct Client {
     door: Door,
     counts: Arc<Counts>,
     number: usize,
+    source: Source,
     web: Option<(KeepAlive<Stream>, u64)>,
     mqtt: Option<Publisher<Stream>>,
     wrong: Vec<String>,
@@ -205,31 +169,15 @@ struct Client {
 
 impl Client {
     fn new(number: usize, door: Door, counts: Arc<Counts>) -> Self {
-        Self { door, counts, number, web: None, mqtt: None, wrong: Vec::new() }
+        let source = Source::new(number);
+        Self { door, counts, number, source, web: None, mqtt: None, wrong: Vec::new() }
     }
 
     /// Sends until it is told to stop; the events, all of which were confirmed.
     fn run(&mut self) -> Vec<Event> {
-        let mut random = rand::rng();
-        let (mut next, mut last) = ([0_u64; SENSORS_EACH], [0_i64; SENSORS_EACH]);
         let mut all = Vec::new();
         while !self.counts.stop.load(Relaxed) {
-            let count = random.random_range(1..=MOST_OF_A_REQUEST);
-            let events: Vec<_> = (0..count)
-                .map(|_| {
-                    let own = random.random_range(0..SENSORS_EACH);
-                    // Two of one time would be in the order of their ids.
-                    last[own] = now().max(last[own] + 1);
-                    next[own] += 1;
-                    Event {
-                        sensor: self.number * SENSORS_EACH + own,
-                        n: next[own] - 1,
-                        at: last[own],
-                        value: random.random_range(-1000..=1000),
-                        poison: false,
-                    }
-                })
-                .collect();
+            let events = self.source.draw(|| false);
             if self.number < WEB_CLIENTS {
                 self.send(&events);
             } else {
@@ -317,8 +265,4 @@ impl Client {
 
 fn when(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
 }

@@ -10,7 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-// What must be there is the same wherever the processes run.
+// What is sent and what must be there is the same wherever the processes run.
+#[path = "../distributed/event.rs"]
+mod event;
 #[path = "../distributed/oracle.rs"]
 mod oracle;
 

@@ -11,12 +11,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
-use rand::Rng as _;
 use serde_json::json;
 
+use crate::event::Event;
+use crate::event::SENSORS_EACH;
+use crate::event::Source;
 use crate::fleet::INGESTS;
 use crate::member::http_address;
 use crate::support::http::Answer;
@@ -24,45 +24,12 @@ use crate::support::http::KeepAlive;
 use crate::support::process::pause;
 
 const CLIENTS: usize = 4;
-const SENSORS_EACH: usize = 8;
 /// Over all clients.
 pub(crate) const SENSORS: usize = CLIENTS * SENSORS_EACH;
-const GROUPS: usize = 5;
-const MOST_OF_A_REQUEST: usize = 10;
 /// How long a client waits for an answer before it asks another process.
 const ANSWER: Duration = Duration::from_secs(12);
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(40);
 const BEFORE_AGAIN: Duration = Duration::from_millis(200);
-
-/// An event that was sent and confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) sensor: usize,
-    /// Counts the sensor's events from 0.
-    pub(crate) n: u64,
-    pub(crate) at: i64,
-    pub(crate) value: i64,
-    /// Whether the table sink cannot take it.
-    pub(crate) poison: bool,
-}
-
-impl Event {
-    pub(crate) fn id(&self) -> String {
-        format!("{}-{}", self.sensor, self.n)
-    }
-
-    pub(crate) fn group(&self) -> usize {
-        (self.sensor + usize::try_from(self.n).unwrap()) % GROUPS
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let note = if self.poison { json!(7) } else { json!("fine") };
-        json!({
-            "id": self.id(), "sensor": format!("s{}", self.sensor), "group": format!("g{}", self.group()),
-            "n": self.n, "at": self.at, "value": self.value, "note": note,
-        })
-    }
-}
 
 /// Where the outputs of the processes are that take events in: they tell the addresses.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +56,12 @@ struct Counts {
     unanswered: AtomicU64,
     /// Poisonous events that are to be sent.
     poison: AtomicU64,
+}
+
+impl Counts {
+    fn takes_poison(&self) -> bool {
+        self.poison.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
+    }
 }
 
 /// Clients at work.
@@ -151,14 +124,11 @@ impl Load {
     /// Ends the clients as soon as all they have sent is confirmed.
     pub(crate) fn end(self) -> Sent {
         self.counts.stop.store(true, Relaxed);
-        let (mut events, mut wrong) = (Vec::new(), Vec::new());
-        let mut next = [0; SENSORS];
+        let (mut events, mut sources, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for client in self.clients {
             let (client, sent) = client.join().unwrap();
-            for event in &sent {
-                next[event.sensor] = event.n + 1;
-            }
             events.extend(sent);
+            sources.push(client.source);
             wrong.extend(client.wrong);
         }
         let client = Client::new(0, self.doors, Arc::clone(&self.counts));
@@ -167,7 +137,7 @@ impl Load {
             refused: self.counts.refused.load(Relaxed),
             unanswered: self.counts.unanswered.load(Relaxed),
             wrong,
-            last: Flush { client, next },
+            last: Flush { client, sources },
         }
     }
 }
@@ -175,17 +145,14 @@ impl Load {
 /// Sends events after the end that release those before them.
 pub(crate) struct Flush {
     client: Client,
-    next: [u64; SENSORS],
+    sources: Vec<Source>,
 }
 
 impl Flush {
     /// Sends one event of each sensor, this far in the future.
     pub(crate) fn send(&mut self, ahead: Duration) -> Vec<Event> {
-        let at = now() + i64::try_from(ahead.as_millis()).unwrap();
-        let events: Vec<_> = (0..SENSORS)
-            .map(|sensor| Event { sensor, n: self.next[sensor], at, value: 0, poison: false })
-            .collect();
-        self.next.iter_mut().for_each(|next| *next += 1);
+        let ahead = |source: &mut Source| source.ahead(ahead);
+        let events: Vec<_> = self.sources.iter_mut().flat_map(ahead).collect();
         self.client.send(&events);
         events
     }
@@ -194,7 +161,7 @@ impl Flush {
 struct Client {
     doors: Doors,
     counts: Arc<Counts>,
-    number: usize,
+    source: Source,
     door: usize,
     connection: Option<(String, KeepAlive)>,
     wrong: Vec<String>,
@@ -202,41 +169,21 @@ struct Client {
 
 impl Client {
     fn new(number: usize, doors: Doors, counts: Arc<Counts>) -> Self {
-        Self { doors, counts, number, door: number % INGESTS, connection: None, wrong: Vec::new() }
+        let (source, door) = (Source::new(number), number % INGESTS);
+        Self { doors, counts, source, door, connection: None, wrong: Vec::new() }
     }
 
     /// Sends until it is told to stop; the events, all of which were confirmed.
     fn run(&mut self) -> Vec<Event> {
-        let mut random = rand::rng();
-        let (mut next, mut last) = ([0_u64; SENSORS_EACH], [0_i64; SENSORS_EACH]);
         let mut all = Vec::new();
         while !self.counts.stop.load(Relaxed) {
-            let count = random.random_range(1..=MOST_OF_A_REQUEST);
-            let events: Vec<_> = (0..count)
-                .map(|_| {
-                    let own = random.random_range(0..SENSORS_EACH);
-                    // Two of one time would be in the order of their ids.
-                    last[own] = now().max(last[own] + 1);
-                    next[own] += 1;
-                    Event {
-                        sensor: self.number * SENSORS_EACH + own,
-                        n: next[own] - 1,
-                        at: last[own],
-                        value: random.random_range(-1000..=1000),
-                        poison: self.takes_poison(),
-                    }
-                })
-                .collect();
+            let counts = Arc::clone(&self.counts);
+            let events = self.source.draw(|| counts.takes_poison());
             self.send(&events);
             all.extend(events);
             pause(BETWEEN_REQUESTS);
         }
         all
-    }
-
-    fn takes_poison(&self) -> bool {
-        let poison = &self.counts.poison;
-        poison.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1)).is_ok()
     }
 
     /// Sends events until they are confirmed.
@@ -269,9 +216,4 @@ impl Client {
         let (_, connection) = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         connection.post("/readings", "Content-Type: application/json\r\n", body)
     }
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
 }

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod event;
 mod fault;
 mod fleet;
 mod load;

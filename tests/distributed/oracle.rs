@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::event::Event;
 use crate::fleet::Fleet;
-use crate::load::Event;
 use crate::load::SENSORS;
 use crate::load::Sent;
 use crate::support::process::pause;
