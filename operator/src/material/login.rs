@@ -64,7 +64,12 @@ pub(super) fn take_turns(
     else {
         return Ok(Turns { current: login, notes, spare: new(&name), spare_notes: ready(now) });
     };
-    if let Some(time) = stored.retire() {
+    let noted = stored.note(READY);
+    let ready_after: Option<Timestamp> = noted.and_then(|time| time.parse().ok());
+    // Somebody else may keep the annotation there: once a spare has been made after that time, it has
+    // been obeyed.
+    let is_due = |time: &Timestamp| ready_after.is_none_or(|ready| ready - STEP < *time);
+    if let Some(time) = stored.retire().filter(is_due) {
         if time <= now && taken_up {
             let spare = new(&name);
             return Ok(Turns { current: login, notes, spare, spare_notes: ready(now) });
@@ -72,8 +77,7 @@ pub(super) fn take_turns(
         let spare_notes = Notes::from([(RETIRE.to_owned(), time.to_string())]);
         return Ok(Turns { current: login, notes, spare: usable, spare_notes });
     }
-    let ready = stored.note(READY);
-    let is_ready = ready.and_then(|time| time.parse().ok()).is_none_or(|time| now >= time);
+    let is_ready = ready_after.is_none_or(|time| now >= time);
     if let Some(asked) = current.and_then(|stored| stored.asked())
         && is_ready
     {
@@ -81,7 +85,7 @@ pub(super) fn take_turns(
         let spare_notes = Notes::from([(RETIRE.to_owned(), (now + STEP).to_string())]);
         return Ok(Turns { current: usable, notes, spare: login, spare_notes });
     }
-    let spare_notes = ready.map(|time| (READY.to_owned(), time.to_owned())).into_iter().collect();
+    let spare_notes = noted.map(|time| (READY.to_owned(), time.to_owned())).into_iter().collect();
     Ok(Turns { current: login, notes, spare: usable, spare_notes })
 }
 

@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use millrace_api::DeletionPolicy;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -29,6 +29,8 @@ struct Cluster {
     wanted: Wanted,
     now: Timestamp,
     pipeline: Pipeline,
+    /// What others have written on Secrets: annotations by the Secret's name.
+    others: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Cluster {
@@ -43,6 +45,7 @@ impl Cluster {
             wanted,
             now: "2026-11-21T12:00:00Z".parse().unwrap(),
             pipeline: fixture::with_three_nodes(),
+            others: BTreeMap::new(),
         };
         cluster.pass().unwrap();
         cluster
@@ -54,15 +57,12 @@ impl Cluster {
         let names = Names::new("factory", "race");
         let material = complete(&self.existing, &self.wanted, &names, self.now)?;
         self.pipeline.material = material.clone();
-        let asked = |secret: &Secret| {
-            secret.metadata.annotations.as_ref().and_then(|notes| notes.get(ROTATE)).cloned()
-        };
         for mut secret in build_secrets(&self.pipeline) {
             let name = secret.metadata.name.clone().unwrap();
-            // What others have written on it stays.
-            if let Some(asked) = self.existing.secrets.get(&name).and_then(asked) {
+            // What others have written on it stays where it is not overwritten.
+            for (key, value) in self.others.get(&name).into_iter().flatten() {
                 let notes = secret.metadata.annotations.get_or_insert_default();
-                notes.insert(ROTATE.to_owned(), asked);
+                notes.entry(key.clone()).or_insert_with(|| value.clone());
             }
             self.existing.secrets.insert(name, secret);
         }
@@ -85,9 +85,15 @@ impl Cluster {
     }
 
     fn ask(&mut self, secret: &str, value: &str) {
+        self.annotate(secret, ROTATE, value);
+    }
+
+    fn annotate(&mut self, secret: &str, key: &str, value: &str) {
+        let others = self.others.entry(secret.to_owned()).or_default();
+        others.insert(key.to_owned(), value.to_owned());
         let secret = self.existing.secrets.get_mut(secret).unwrap();
         let notes = secret.metadata.annotations.get_or_insert_default();
-        notes.insert(ROTATE.to_owned(), value.to_owned());
+        notes.insert(key.to_owned(), value.to_owned());
     }
 
     fn text(&self, secret: &str, key: &str) -> String {
@@ -280,6 +286,27 @@ fn a_rotation_is_to_a_user_that_can_log_in_already() {
     cluster.later(100);
     let steady = cluster.pass().unwrap();
     assert!(client(&steady).password == client(&rotated).password);
+}
+
+#[test]
+fn a_time_that_others_keep_on_a_secret_counts_once() {
+    let mut cluster = Cluster::new();
+    cluster.roll();
+    cluster.later(1);
+    let first = cluster.pass().unwrap();
+    let an_hour_ago = "2026-11-21T12:00:00Z";
+    cluster.annotate("race-kafka-client-spare", "millrace.dev/ready-after", an_hour_ago);
+    cluster.annotate(
+        "race-kafka-client-spare",
+        "millrace.dev/retire-after",
+        "2026-11-21T12:30:00Z",
+    );
+    let retired = cluster.pass().unwrap();
+    assert!(spare(&retired).password != spare(&first).password);
+    for _ in 0..3 {
+        cluster.later(1);
+        assert!(spare(&cluster.pass().unwrap()).password == spare(&retired).password);
+    }
 }
 
 #[test]

@@ -86,6 +86,12 @@ fn container(pipeline: &Pipeline) -> Container {
             read_mount("configuration", CONFIGURATION_FOLDER),
             read_mount("certificate", CERTIFICATE_FOLDER),
         ]),
+        // It waits for pods behind it, for a minute at most (`start.sh`).
+        startup_probe: Some(Probe {
+            period_seconds: Some(1),
+            failure_threshold: Some(120),
+            ..probe()
+        }),
         readiness_probe: Some(Probe { period_seconds: Some(5), ..probe() }),
         liveness_probe: Some(Probe { period_seconds: Some(20), ..probe() }),
         lifecycle: Some(Lifecycle {

@@ -80,6 +80,22 @@ watch() {
     done
 }
 
+# A name without pods is not asked for again for as long as DNS says, half a minute mostly: who began
+# to serve before there are pods would answer with errors for that long. Where none come within a
+# minute, errors are the right answers.
+await() {
+    left=${EDGE_AWAIT_SECONDS:-60}
+    for host in $(sed -n 's/^ *server \([^ ]*\):[0-9]* resolve .*/\1/p; s/^ *# follow [^ ]* \([^ ]*\) .*/\1/p' \
+        "$configuration/nginx.conf" | sort -u); do
+        [ -n "$(getent ahosts "$host")" ] && continue
+        say "waits for $host"
+        while [ "$left" -gt 0 ] && [ -z "$(getent ahosts "$host")" ]; do
+            left=$((left - 1))
+            sleep 1
+        done
+    done
+}
+
 # Requests that are under way end; what lasts longer is cut.
 stop() {
     trap '' TERM QUIT INT
@@ -88,6 +104,8 @@ stop() {
     killer=$!
 }
 
+trap 'exit 0' TERM QUIT INT
+await
 loaded=$(state)
 prepare "$temporary/nginx.conf"
 nginx -e stderr -p "$temporary" -c "$temporary/nginx.conf" &

@@ -72,6 +72,14 @@ impl Answer {
 impl Bed {
     /// Starts an edge, an ingest pod and a query pod.
     pub(super) async fn start(pipeline: &Pipeline) -> Self {
+        let bed = Self::begin(pipeline, &[INGEST], "60").await;
+        bed.ready().await;
+        bed
+    }
+
+    /// The same without waiting for it. Addresses of pods are what the script finds, and waits for this
+    /// many seconds for.
+    pub(super) async fn begin(pipeline: &Pipeline, addresses: &[Ipv4Addr], patience: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::default();
         let dns = names.serve().await;
@@ -105,7 +113,7 @@ impl Bed {
         let getent = format!("#!/bin/sh\nsed 's/$/ STREAM x/' '{}'\n", text(path("ingest")));
         std::fs::write(path("getent"), getent).unwrap();
         std::fs::set_permissions(path("getent"), Permissions::from_mode(0o755)).unwrap();
-        std::fs::write(path("ingest"), format!("{INGEST}\n")).unwrap();
+        std::fs::write(path("ingest"), lines(addresses)).unwrap();
         let program = nginx();
         let search = format!(
             "{}:{}:{}",
@@ -119,16 +127,15 @@ impl Bed {
             .arg(path("resolv.conf"))
             .env("PATH", search)
             .env("EDGE_WATCH_SECONDS", "0.2")
+            .env("EDGE_AWAIT_SECONDS", patience)
             .stdin(Stdio::null())
             .stderr(File::create(path("errors.log")).unwrap())
             .spawn()
             .unwrap();
-        let bed = Self { names, query, places, folder, process };
-        bed.ready().await;
-        bed
+        Self { names, query, places, folder, process }
     }
 
-    async fn ready(&self) {
+    pub(super) async fn ready(&self) {
         // It begins to listen on one port after the other.
         for port in [self.places.http, self.places.https, self.places.mqtt] {
             let mut listens = false;
@@ -183,15 +190,17 @@ impl Bed {
         until("others have taken over", async || self.workers().is_disjoint(workers)).await;
     }
 
-    /// The addresses of ingest that the script finds are these from now on, and nobody asks others.
+    /// The addresses of pods that the script finds are these from now on.
+    pub(super) fn find(&self, addresses: &[Ipv4Addr]) {
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("ingest"));
+        std::fs::write(&new, lines(addresses)).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// The same, and nobody asks others.
     pub(super) async fn followed(&self, addresses: &[Ipv4Addr]) {
         let workers = self.workers();
-        let mut lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        lines.push(String::new());
-        let lines = lines.join("\n");
-        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("ingest"));
-        std::fs::write(&new, lines).unwrap();
-        std::fs::rename(new, file).unwrap();
+        self.find(addresses);
         self.retired(&workers).await;
     }
 
@@ -330,6 +339,10 @@ fn unchunked(mut body: &str) -> String {
 }
 
 /// Beside it all certificates that there have been, for who trusts them.
+fn lines(addresses: &[Ipv4Addr]) -> String {
+    addresses.iter().map(|address| format!("{address}\n")).collect()
+}
+
 fn write_certificate(folder: &std::path::Path) {
     let names = vec!["race.example.com".to_owned(), "localhost".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();

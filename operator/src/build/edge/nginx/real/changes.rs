@@ -57,6 +57,28 @@ async fn a_certificate_that_cannot_be_used_changes_nothing_and_is_told_of() {
 }
 
 #[tokio::test]
+async fn nobody_is_let_in_before_there_are_pods() {
+    let bed = Bed::begin(&pipeline("{}"), &[], "60").await;
+    until("it waits", async || bed.errors().contains("waits for race-")).await;
+    let port = (std::net::Ipv4Addr::LOCALHOST, bed.places.http);
+    assert!(tokio::net::TcpStream::connect(port).await.is_err());
+    bed.find(&[super::bed::INGEST]);
+    bed.ready().await;
+}
+
+#[tokio::test]
+async fn where_no_pods_come_it_says_so_to_those_who_ask() {
+    let bed = Bed::begin(&pipeline("{}"), &[], "1").await;
+    bed.names.set("race-query.factory.svc.cluster.local", &[]);
+    until("it waits no longer", async || {
+        let port = (std::net::Ipv4Addr::LOCALHOST, bed.places.https);
+        tokio::net::TcpStream::connect(port).await.is_ok()
+    })
+    .await;
+    assert_eq!(bed.get("/x").await.status, 503);
+}
+
+#[tokio::test]
 async fn pods_that_come_and_go_are_followed() {
     let bed = Bed::start(&pipeline("{}")).await;
     let second = std::net::Ipv4Addr::new(127, 0, 0, 5);
