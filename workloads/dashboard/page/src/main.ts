@@ -106,7 +106,8 @@ function run(pipeline: Pipeline): void {
       graph.update(status, parts);
       rates.update(status, parts, performance.now() / 1000);
       setText(byId("uptime"), `up ${duration(status.uptimeSeconds * 1000)}`);
-      setText(byId("disk"), status.log ? `log ${bytes(status.log.diskBytes)}` : "");
+      // A log of brokers takes nothing of this disk.
+      setText(byId("disk"), status.log?.diskBytes ? `log ${bytes(status.log.diskBytes)}` : "");
       setText(byId("trouble"), troubleOf(feeder));
       dead.update(status).catch((error: unknown) => { console.warn("The dead letters could not be read.", error); });
     },
