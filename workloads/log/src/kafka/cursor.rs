@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 use millrace_core::Offset;
@@ -78,6 +79,8 @@ pub(super) struct Cursor {
     pub(super) next: Offset,
     pub(super) used: Instant,
     pub(super) signal: Arc<Signal>,
+    /// How long reads have waited for what is known to be there since anything came.
+    pub(super) in_vain: Duration,
     queue: PartitionQueue<Connection>,
     // The first entry, if it was looked at already.
     first: Option<(Offset, Entry)>,
@@ -94,8 +97,9 @@ impl Cursor {
     ) -> Self {
         let teller = Arc::clone(&signal);
         queue.set_nonempty_callback(move || teller.tell());
-        let (used, first, arena) = (Instant::now(), None, Arena::default());
-        Self { topic, partition, next, used, signal, queue, first, arena }
+        let (used, in_vain) = (Instant::now(), Duration::ZERO);
+        let (first, arena) = (None, Arena::default());
+        Self { topic, partition, next, used, signal, in_vain, queue, first, arena }
     }
 
     /// Looks at the first entry without reading it, so that its offset is known.
@@ -133,6 +137,7 @@ impl Cursor {
             times.see(&entry);
             bytes += content_bytes(&entry);
             batch.entries.push((offset, entry));
+            self.in_vain = Duration::ZERO;
             self.next = offset + 1;
             if batch.entries.len() >= limit.entries || bytes >= limit.bytes {
                 break Ok(());
@@ -148,6 +153,9 @@ impl Cursor {
     /// Nothing but marks of transactions lies before this offset.
     pub(super) fn pass(&mut self, next: Offset) {
         if self.first.is_none() {
+            if next > self.next {
+                self.in_vain = Duration::ZERO;
+            }
             self.next = self.next.max(next);
         }
     }
@@ -162,7 +170,7 @@ impl Cursor {
     /// The next entry that is fetched, if one is.
     fn fetched(&mut self) -> Result<Option<(Offset, Entry)>, ReadError> {
         loop {
-            let Some(message) = self.queue.poll(std::time::Duration::ZERO) else { return Ok(None) };
+            let Some(message) = self.queue.poll(Duration::ZERO) else { return Ok(None) };
             let message = match message {
                 Ok(message) => message,
                 Err(error) => return self.failed(error).map(|()| None),

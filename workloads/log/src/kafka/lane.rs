@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,6 +33,7 @@ use super::settings::KafkaSettings;
 pub(super) struct Lane {
     consumer: Arc<BaseConsumer<Connection>>,
     cursors: Mutex<HashMap<Place, Slot>>,
+    is_retired: AtomicBool,
 }
 
 enum Slot {
@@ -54,7 +57,16 @@ impl Lane {
         let consumer = client::config(settings, Role::Reader { group: &names.reader() })?
             .create_with_context(Connection::new(settings))
             .map_err(ConfigureKafkaError::Create)?;
-        Ok(Arc::new(Self { consumer: Arc::new(consumer), cursors: Mutex::default() }))
+        Ok(Arc::new(Self {
+            consumer: Arc::new(consumer),
+            cursors: Mutex::default(),
+            is_retired: AtomicBool::new(false),
+        }))
+    }
+
+    /// Whether nobody should begin to read by it any more.
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
     }
 
     /// Takes the idle cursor that stands exactly there.
@@ -214,6 +226,12 @@ impl Lease {
         {
             cursor.pass(next);
         }
+    }
+
+    /// Does not read here any more, and has nobody else begin to read by the same consumer.
+    pub(super) fn retire(self) {
+        self.lane.is_retired.store(true, Ordering::Relaxed);
+        self.close();
     }
 
     /// Does not read here any more: the cursor does not stand where it says.

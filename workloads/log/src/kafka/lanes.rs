@@ -33,6 +33,10 @@ use crate::ReadLimit;
 /// brokers are gone the reader asks again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A consumer that fetches nothing for so long of what is known to be there is replaced. More than a
+/// transaction of others can stay open.
+const IN_VAIN: Duration = Duration::from_secs(25);
+
 /// A reader that pauses for less keeps its place.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -89,12 +93,32 @@ impl Lanes {
         let result = self.read_by(&mut lease, extent, limit).await;
         if !matches!(result, Ok((_, Ok(())))) {
             lease.close();
+        } else if lease.cursor().is_some_and(|cursor| cursor.in_vain >= IN_VAIN) {
+            self.give_up(lease, &topic).await;
         }
         match result? {
             // What came before an error counts; the error comes again.
             (batch, Err(error)) if batch.entries.is_empty() => Err(error),
             (batch, _) => Ok(batch),
         }
+    }
+
+    /// Nothing is fetched of what is there. If the brokers answer, the consumer has lost its way, as
+    /// has been seen after a broker came back at another address.
+    async fn give_up(&self, mut lease: Lease, topic: &Arc<Topic>) {
+        let measured = self.cluster.measure(std::slice::from_ref(topic)).await;
+        let Some(cursor) = lease.cursor() else { return };
+        if measured.is_err() {
+            cursor.in_vain = Duration::ZERO;
+            return;
+        }
+        tracing::warn!(
+            message = "Nothing is fetched of what is there: another consumer takes over.",
+            topic = topic.name,
+            partition = cursor.partition,
+            next = cursor.next,
+        );
+        lease.retire();
     }
 
     async fn read_by(
@@ -120,6 +144,9 @@ impl Lanes {
             }
             let signal = Arc::clone(&cursor.signal);
             if timeout_at(deadline, signal.fetched.notified()).await.is_err() {
+                if let Some(cursor) = lease.cursor() {
+                    cursor.in_vain += PATIENCE;
+                }
                 return Ok((batch, Ok(())));
             }
         }
@@ -133,7 +160,8 @@ impl Lanes {
         from: Offset,
     ) -> Result<Lease, ReadError> {
         let place = Place { stream: topic.stream.clone(), partition };
-        let lanes = self.open.lock().clone();
+        let mut lanes = self.open.lock().clone();
+        lanes.retain(|lane| !lane.is_retired());
         if let Some(lease) = lanes.iter().find_map(|lane| lane.take_at(&place, topic, from)) {
             return Ok(lease);
         }
@@ -176,9 +204,10 @@ impl Lanes {
         let lanes = self.open.lock().clone();
         let mut empty = Vec::new();
         for (index, lane) in lanes.iter().enumerate() {
-            let is_used = lane.retain(|_, cursor| self.is_needed(cursor));
+            let is_retired = lane.is_retired();
+            let is_used = lane.retain(|_, cursor| !is_retired && self.is_needed(cursor));
             // One lane stays, so that the next reader need not connect.
-            if !is_used && index > 0 {
+            if !is_used && (index > 0 || is_retired) {
                 empty.push(lane);
             }
         }
@@ -234,5 +263,55 @@ pub(super) async fn tell_arrivals(mut arrivals: UnboundedReceiver<Arc<Signal>>) 
         if let Some(lane) = signal.lane.upgrade() {
             lane.look(&signal.place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Log as _;
+    use crate::conformance::append;
+    use crate::conformance::stream;
+    use crate::kafka::KafkaLog;
+    use crate::kafka::admin::Admin;
+
+    #[tokio::test]
+    async fn another_consumer_takes_over_from_one_that_fetches_nothing_of_what_is_there() {
+        let servers = millrace_services::kafka().unwrap();
+        let prefix = format!("lanes-{:016x}.", rand::random::<u64>());
+        let settings = serde_json::json!({"bootstrapServers": servers.split(',').collect::<Vec<_>>(), "prefix": prefix});
+        let settings: KafkaSettings = serde_json::from_value(settings).unwrap();
+        let log = KafkaLog::connect(settings.clone(), "test", "test-0").await.unwrap();
+        log.ensure_streams(&[stream("a", 1)]).await.unwrap();
+        log.append((0..3).map(|number| append("a", 0, "k", number)).collect()).await.unwrap();
+
+        let names = Names::new(prefix);
+        let cluster = Arc::new(Cluster::new(&settings, &names).unwrap());
+        let admin = Admin::new(&settings).unwrap();
+        let topics = Arc::new(Topics::new(names.clone(), Arc::clone(&cluster), admin));
+        topics.refresh().await.unwrap();
+        let (lanes, _arrivals) = Lanes::new(&settings, &names, Arc::clone(&topics), cluster);
+        let name: StreamName = "a".parse().unwrap();
+        let read = async |from| {
+            lanes.read(&name, 0, from, ReadLimit::default()).await.unwrap().entries.len()
+        };
+        let topic = topics.find(&name).await.unwrap().unwrap();
+        // More than there is.
+        topic.partition(0).unwrap().reaches(1000);
+        assert_eq!(read(0).await, 3);
+        let first = Arc::clone(&lanes.open.lock()[0]);
+        tokio::time::pause();
+        for _ in 0..8 {
+            assert_eq!(read(3).await, 0);
+            assert!(!first.is_retired());
+        }
+        assert_eq!(read(3).await, 0);
+        assert!(first.is_retired());
+        tokio::time::resume();
+        assert_eq!(read(0).await, 3);
+        assert_eq!(lanes.open.lock().len(), 2);
+        lanes.tidy();
+        let left = lanes.open.lock().clone();
+        assert!(left.len() == 1 && !Arc::ptr_eq(&left[0], &first));
     }
 }
