@@ -39,13 +39,12 @@ fn passwords_and_the_authority_are_exchanged_under_load() {
     let owner = fleet.secret("postgres-owner", "password");
 
     for user in USERS {
-        fleet.note(&format!("{user}-spare"), "ready-after", LONG_AGO);
         fleet.note(user, "rotate", "once");
     }
     fleet.note("postgres-owner", "rotate", "once");
     fleet.namespace.until("all users are others", |_| {
         let after = fleet.users();
-        before.iter().all(|(user, name)| after[user] != *name)
+        fleet.hurry("ready-after", |user| before[user] == after[user])
     });
     fleet.namespace.until("the owner has another password", |_| {
         fleet.secret("postgres-owner", "password") != owner
@@ -58,12 +57,7 @@ fn passwords_and_the_authority_are_exchanged_under_load() {
     let spares = fleet.passwords_of_spares();
     fleet.namespace.until("who is no longer used has another password", |_| {
         let now = fleet.passwords_of_spares();
-        let former = USERS.iter().filter(|user| spares[*user] == now[*user]);
-        // The operator may just have written the time that it has chosen over it.
-        let former = former.inspect(|user| {
-            fleet.note(&format!("{user}-spare"), "retire-after", LONG_AGO);
-        });
-        former.count() == 0
+        fleet.hurry("retire-after", |user| spares[user] == now[user])
     });
     fleet.wait_ready();
     fleet.until_all_goes_on(&load, "without the former passwords");
@@ -100,6 +94,13 @@ impl Fleet {
     fn note(&self, secret: &str, key: &str, value: &str) {
         let (secret, note) = (format!("{NAME}-{secret}"), format!("millrace.dev/{key}={value}"));
         self.namespace.kubectl(&["annotate", "--overwrite", "secret", &secret, &note]).unwrap();
+    }
+
+    /// Has the operator find that a time has come for these users' spares; whether there are none. It may
+    /// just be writing the time that it has chosen itself: then this is said again.
+    fn hurry(&self, key: &str, is_as_before: impl Fn(&str) -> bool) -> bool {
+        let former = USERS.iter().filter(|user| is_as_before(user));
+        former.map(|user| self.note(&format!("{user}-spare"), key, LONG_AGO)).count() == 0
     }
 
     fn secret(&self, secret: &str, key: &str) -> String {

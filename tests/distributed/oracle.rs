@@ -76,19 +76,15 @@ pub(crate) fn judge(fleet: &mut Fleet, sent: &mut Sent) -> Judgement {
     judgement.late = known.get("stream/readings").map_or(0, BTreeSet::len);
     judgement.compare("stages that refuse", &BTreeSet::new(), &unknown.into_keys().collect());
 
-    let in_time: Vec<Event> = sent
-        .events
-        .iter()
-        .chain(&last)
-        .filter(|event| !late.contains(&event.id()))
-        .copied()
-        .collect();
-    let poisonous: BTreeSet<_> =
-        in_time.iter().filter(|event| event.poison).map(Event::id).collect();
+    let all: Vec<Event> = sent.events.iter().chain(&last).copied().collect();
+    let poisonous: BTreeSet<_> = all.iter().filter(|event| event.poison).map(Event::id).collect();
+    // What is late is in the stream, and in a table of the stream itself.
+    let in_time: Vec<Event> =
+        all.iter().filter(|event| !late.contains(&event.id())).copied().collect();
     judgement.poisonous = poisonous.len();
     judgement.compare("dead letters of the table", &poisonous, &untaken);
 
-    judge_rows(fleet, &in_time, last[0].at, &mut judgement);
+    judge_rows(fleet, &all, last[0].at, &mut judgement);
     judge_totals(fleet, &in_time, last[0].at, &mut judgement);
     judge_passed(fleet, &in_time, &mut judgement);
     judgement
@@ -136,8 +132,8 @@ fn dead_letters(fleet: &Fleet, judgement: &mut Judgement) -> BTreeMap<String, BT
     refused
 }
 
-fn judge_rows(fleet: &Fleet, in_time: &[Event], last: i64, judgement: &mut Judgement) {
-    let expected: BTreeSet<_> = in_time
+fn judge_rows(fleet: &Fleet, events: &[Event], last: i64, judgement: &mut Judgement) {
+    let expected: BTreeSet<_> = events
         .iter()
         .filter(|event| !event.poison)
         .map(|event| {
