@@ -64,8 +64,8 @@ pub(super) fn take_turns(
     else {
         return Ok(Turns { current: login, notes, spare: new(&name), spare_notes: ready(now) });
     };
-    let noted = stored.note(READY);
-    let ready_after: Option<Timestamp> = noted.and_then(|time| time.parse().ok());
+    let written = stored.note(READY);
+    let ready_after: Option<Timestamp> = written.and_then(|time| time.parse().ok());
     // Somebody else may keep the annotation there: once a spare has been made after that time, it has
     // been obeyed.
     let is_due = |time: &Timestamp| ready_after.is_none_or(|ready| ready - STEP < *time);
@@ -85,7 +85,7 @@ pub(super) fn take_turns(
         let spare_notes = Notes::from([(RETIRE.to_owned(), (now + STEP).to_string())]);
         return Ok(Turns { current: usable, notes, spare: login, spare_notes });
     }
-    let spare_notes = noted.map(|time| (READY.to_owned(), time.to_owned())).into_iter().collect();
+    let spare_notes = written.map(|time| (READY.to_owned(), time.to_owned())).into_iter().collect();
     Ok(Turns { current: login, notes, spare: usable, spare_notes })
 }
 
