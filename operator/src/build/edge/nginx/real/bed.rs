@@ -340,7 +340,9 @@ fn unchunked(mut body: &str) -> String {
 
 /// Beside it all certificates that there have been, for who trusts them.
 fn lines(addresses: &[Ipv4Addr]) -> String {
-    addresses.iter().map(|address| format!("{address}\n")).collect()
+    let mut lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn write_certificate(folder: &std::path::Path) {
