@@ -21,6 +21,7 @@ pub use self::fields::covers;
 pub use self::fields::has_replicas;
 pub use self::workload::Workload;
 use crate::labels;
+use crate::material::ROTATE;
 
 /// Who writes objects.
 pub const MANAGER: &str = "millrace.dev/operator";
@@ -77,6 +78,8 @@ pub struct Known {
     pub applied: Option<Arc<str>>,
     /// What operator made it, where that is written on it.
     pub release: Option<Arc<str>>,
+    /// The exchange of what is in it that somebody asks for on it.
+    pub rotate: Option<Arc<str>>,
     /// Which of its fields are ours, as `FieldsV1` without owners.
     pub fields: Arc<str>,
     /// Whether it is being deleted.
@@ -129,6 +132,7 @@ impl Owned {
             owner: owner.map(|owner| self.shared(&owner.uid)),
             applied: annotation(APPLIED).map(|hash| hash.as_str().into()),
             release: annotation(RELEASE).map(|release| self.shared(release)),
+            rotate: annotation(ROTATE).map(|asked| asked.as_str().into()),
             fields: self.shared(&fields::ours(metadata)),
             deleting: metadata.deletion_timestamp.is_some(),
             workload: None,
@@ -280,6 +284,21 @@ mod tests {
         insert("waits", "1", Some("1"), 0);
         insert("is-older", "1", None, 0);
         assert_eq!(owned.rolling("2"), [PipelineKey::new("factory", "rolls")]);
+    }
+
+    #[test]
+    fn who_asks_for_an_exchange_on_a_secret_is_noticed_once() {
+        let owned = Owned::default();
+        let insert = |version: &str, rotate: &str| {
+            let mut object = deployment(version, 1);
+            let notes = object.metadata.annotations.get_or_insert_default();
+            notes.insert("millrace.dev/rotate".to_owned(), rotate.to_owned());
+            let (key, known) = owned.known(&object.metadata).unwrap();
+            owned.insert(&key, &KindName("Secret".into()), "race-authority", known)
+        };
+        assert!(insert("1", "a"));
+        assert!(!insert("2", "a"));
+        assert!(insert("3", "b"));
     }
 
     #[test]
