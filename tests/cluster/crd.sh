@@ -65,6 +65,12 @@ trap clean EXIT
 # Warnings of the API server are about the schema; kubectl's own, about its version, are not.
 kubectl apply --server-side --force-conflicts -f "$CRD" 2>&1 | tee "$FOLDER/crd"
 ! grep -q '^Warning' "$FOLDER/crd" || fail "the API server warns of the CRD"
+# A definition that is new has no conditions for a moment, which `wait` takes for an error.
+for _ in $(seq 50); do
+  conditions=$(kubectl get crd telemetrypipelines.millrace.dev --output 'jsonpath={.status.conditions}')
+  [ -n "$conditions" ] && break
+  sleep 0.2
+done
 kubectl wait --for=condition=Established --timeout=60s crd/telemetrypipelines.millrace.dev
 # The server answers for the new kind a moment after it has taken it.
 for _ in $(seq 60); do
