@@ -19,6 +19,7 @@ use crate::door::Stream;
 use crate::event::Event;
 use crate::event::SENSORS_EACH;
 use crate::event::Source;
+use crate::event::events_ahead;
 use crate::support::http::Answer;
 use crate::support::http::KeepAlive;
 use crate::support::mqtt::Publisher;
@@ -150,8 +151,7 @@ pub(crate) struct Flush {
 impl Flush {
     /// Sends one event of each sensor, this far in the future.
     pub(crate) fn send(&mut self, ahead: Duration) -> Vec<Event> {
-        let ahead = |source: &mut Source| source.ahead(ahead);
-        let events: Vec<_> = self.sources.iter_mut().flat_map(ahead).collect();
+        let events = events_ahead(&mut self.sources, ahead);
         self.client.send(&events);
         events
     }

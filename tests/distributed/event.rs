@@ -69,18 +69,22 @@ impl Source {
         (0..count).map(&mut event).collect()
     }
 
-    /// An event of each sensor, this far in the future.
-    pub(crate) fn ahead(&mut self, ahead: Duration) -> Vec<Event> {
-        let at = now() + i64::try_from(ahead.as_millis()).unwrap();
-        (0..SENSORS_EACH).map(|own| self.event(own, at, 0, false)).collect()
-    }
-
     fn event(&mut self, own: usize, at: i64, value: i64, poison: bool) -> Event {
         let n = self.next[own];
         self.next[own] += 1;
         self.last[own] = at;
         Event { sensor: self.client * SENSORS_EACH + own, n, at, value, poison }
     }
+}
+
+/// An event of each sensor, all at the same time, this far in the future.
+pub(crate) fn events_ahead(sources: &mut [Source], ahead: Duration) -> Vec<Event> {
+    let at = now() + i64::try_from(ahead.as_millis()).unwrap();
+    let mut events = Vec::new();
+    for source in sources {
+        events.extend((0..SENSORS_EACH).map(|own| source.event(own, at, 0, false)));
+    }
+    events
 }
 
 fn now() -> i64 {

@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::event::Event;
 use crate::event::SENSORS_EACH;
 use crate::event::Source;
+use crate::event::events_ahead;
 use crate::fleet::INGESTS;
 use crate::member::http_address;
 use crate::support::http::Answer;
@@ -151,8 +152,7 @@ pub(crate) struct Flush {
 impl Flush {
     /// Sends one event of each sensor, this far in the future.
     pub(crate) fn send(&mut self, ahead: Duration) -> Vec<Event> {
-        let ahead = |source: &mut Source| source.ahead(ahead);
-        let events: Vec<_> = self.sources.iter_mut().flat_map(ahead).collect();
+        let events = events_ahead(&mut self.sources, ahead);
         self.client.send(&events);
         events
     }
@@ -177,8 +177,7 @@ impl Client {
     fn run(&mut self) -> Vec<Event> {
         let mut all = Vec::new();
         while !self.counts.stop.load(Relaxed) {
-            let counts = Arc::clone(&self.counts);
-            let events = self.source.draw(|| counts.takes_poison());
+            let events = self.source.draw(|| self.counts.takes_poison());
             self.send(&events);
             all.extend(events);
             pause(BETWEEN_REQUESTS);

@@ -137,7 +137,6 @@ impl Cursor {
             times.see(&entry);
             bytes += content_bytes(&entry);
             batch.entries.push((offset, entry));
-            self.in_vain = Duration::ZERO;
             self.next = offset + 1;
             if batch.entries.len() >= limit.entries || bytes >= limit.bytes {
                 break Ok(());
@@ -145,6 +144,7 @@ impl Cursor {
         };
         if let Some((last, _)) = batch.entries.last() {
             batch.next = last + 1;
+            self.in_vain = Duration::ZERO;
             self.seen(*last, times);
         }
         result
@@ -152,11 +152,9 @@ impl Cursor {
 
     /// Nothing but marks of transactions lies before this offset.
     pub(super) fn pass(&mut self, next: Offset) {
-        if self.first.is_none() {
-            if next > self.next {
-                self.in_vain = Duration::ZERO;
-            }
-            self.next = self.next.max(next);
+        if self.first.is_none() && next > self.next {
+            self.next = next;
+            self.in_vain = Duration::ZERO;
         }
     }
 

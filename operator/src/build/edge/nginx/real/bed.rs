@@ -338,13 +338,13 @@ fn unchunked(mut body: &str) -> String {
     whole
 }
 
-/// Beside it all certificates that there have been, for who trusts them.
 fn lines(addresses: &[Ipv4Addr]) -> String {
     let mut lines: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     lines.push(String::new());
     lines.join("\n")
 }
 
+/// Beside it all certificates that there have been, for who trusts them.
 fn write_certificate(folder: &std::path::Path) {
     let names = vec!["race.example.com".to_owned(), "localhost".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
