@@ -167,6 +167,11 @@ text! {
 }
 
 text! {
+    /// Address of an object store: `s3://bucket/prefix`, `gs://…` or `az://…`.
+    BucketUrl, Some(r"^(s3|gs|az)://[a-z0-9][a-z0-9._-]+(/[^\s?#]*)?$"), 1, 1024
+}
+
+text! {
     /// Origin of a page: scheme, host and port.
     Origin, Some(r"^https?://[A-Za-z0-9.\[\]:-]+$"), 8, 512
 }
@@ -235,7 +240,7 @@ text! {
 pub(crate) const QUANTITY: &str = r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$";
 
 /// What to write where a text does not match a pattern.
-const FORMS: [(Option<&str>, &str); 29] = [
+const FORMS: [(Option<&str>, &str); 30] = [
     (Name::PATTERN, "1 to 63 letters, digits and `-`, a letter first"),
     (Path::PATTERN, "a path with a dot before each field, such as `.location.lat` or `.wheels[0]`"),
     (Duration::PATTERN, "a number and a unit (ms, s, m, h, d), such as `500ms` or `1m30s`"),
@@ -252,6 +257,7 @@ const FORMS: [(Option<&str>, &str); 29] = [
     (ParameterName::PATTERN, "letters, digits and `_`, a letter or `_` first"),
     (HttpUrl::PATTERN, "`https://host/path`"),
     (StoreUrl::PATTERN, "`s3://bucket/prefix`, `gs://…`, `az://…`, or a path to a folder"),
+    (BucketUrl::PATTERN, "`s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`"),
     (Origin::PATTERN, "a scheme and a host, such as `https://example.com`"),
     (MediaType::PATTERN, "a media type such as `application/json`"),
     (ResourceName::PATTERN, "lower-case letters, digits, `-` and `.`"),

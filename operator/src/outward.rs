@@ -51,15 +51,21 @@ impl Outward {
             outward.workers.extend(match &sink.target {
                 SinkTarget::Webhook(webhook) => port(&webhook.url),
                 SinkTarget::Mqtt(mqtt) => mqtt.broker.as_ref().and_then(|broker| port(&broker.url)),
-                SinkTarget::Archive(archive) => match &archive.endpoint {
-                    Some(endpoint) => port(endpoint),
-                    // A path is no address.
-                    None => archive.url.contains("://").then_some(STORE),
-                },
+                SinkTarget::Archive(archive) => {
+                    store_port(&archive.store.url, archive.store.endpoint.as_deref())
+                }
                 SinkTarget::Table(_) => None,
             });
         }
         outward
+    }
+}
+
+/// The port of an object store; none where the address is the path of a folder.
+pub(crate) fn store_port(url: &str, endpoint: Option<&str>) -> Option<u16> {
+    match endpoint {
+        Some(endpoint) => port(endpoint),
+        None => url.contains("://").then_some(STORE),
     }
 }
 
@@ -78,6 +84,13 @@ fn port(url: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_is_reached_by_its_endpoint_or_over_https() {
+        assert_eq!(store_port("s3://b", None), Some(443));
+        assert_eq!(store_port("s3://b", Some("http://minio:9000")), Some(9000));
+        assert_eq!(store_port("/archive", None), None);
+    }
 
     #[test]
     fn an_address_without_a_port_has_that_of_its_scheme() {

@@ -86,7 +86,12 @@ fn changes() -> Vec<Change> {
         ),
         of("exposure.origins", json!({"exposure": {"origins": ["https://example.com"]}}), &READERS),
         of("exposure.limits", json!({"exposure": {"limits": {"connections": 777}}}), &READERS),
-        of("exposure.hosts", json!({"exposure": {"hosts": ["faults.example.com"]}}), &[]),
+        // Clients go on asking for the second one.
+        of(
+            "exposure.hosts",
+            json!({"exposure": {"hosts": ["faults.example.com", "localhost"]}}),
+            &[],
+        ),
         of("exposure.edge.requests", edge("requests", json!({"perSecond": 100_000})), &[]),
         of("exposure.edge.connections", edge("connections", json!(1000)), &[]),
         of("exposure.edge.balance", edge("balance", json!({"query": "sensor"})), &[]),

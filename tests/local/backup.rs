@@ -236,3 +236,47 @@ fn a_rebuilt_processor_serves_the_same_rows_and_goes_on() {
     assert_eq!(count(&data, "doubles"), 501);
     assert!(rows(&data, "doubles").starts_with("r000000|0\nr000001|3\n"));
 }
+
+#[test]
+fn dumps_of_a_database_are_kept_elsewhere_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (dumps, store, other) = (path("dumps"), path("store"), path("other"));
+    for folder in [&dumps, &other] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    for (name, text) in [("1.dump", "one"), ("2.dump", "two"), ("3.dump", "three")] {
+        std::fs::write(Path::new(&dumps).join(name), text).unwrap();
+    }
+    std::fs::write(Path::new(&dumps).join("4.dump.partial"), "half").unwrap();
+    let said = |arguments: &[&str]| {
+        let output = millrace(&[&["dumps"], arguments].concat());
+        let (out, error) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+        (output.status.code().unwrap(), out.unwrap() + &error.unwrap())
+    };
+    assert_eq!(
+        said(&["copy", &dumps, &store, "--keep", "2"]),
+        (0, format!("Copied 2.dump, 3 bytes.\nCopied 3.dump, 5 bytes.\n{store} has 2 dumps.\n"))
+    );
+    std::fs::write(Path::new(&dumps).join("5.dump"), "five").unwrap();
+    assert_eq!(
+        said(&["copy", &dumps, &store, "--keep", "2"]),
+        (0, format!("Copied 5.dump, 4 bytes.\nRemoved 2.dump.\n{store} has 2 dumps.\n"))
+    );
+    assert_eq!(said(&["list", &store]), (0, "3.dump  5 bytes\n5.dump  4 bytes\n".to_owned()));
+    assert_eq!(
+        said(&["fetch", &other, &store]),
+        (0, format!("{other}/5.dump has the dump, 4 bytes.\n"))
+    );
+    assert_eq!(std::fs::read(Path::new(&other).join("5.dump")).unwrap(), b"five");
+    let (code, error) = said(&["fetch", &other, &store]);
+    assert_eq!(code, 73);
+    assert!(error.contains("5.dump is there already"), "{error}");
+    let (code, error) = said(&["fetch", &other, &store, "--dump", "2.dump"]);
+    assert_eq!(code, 66);
+    assert!(error.contains("there is no 2.dump at"), "{error}");
+    std::fs::write(Path::new(&dumps).join("5.dump"), "another").unwrap();
+    let (code, error) = said(&["copy", &dumps, &store]);
+    assert_eq!(code, 65);
+    assert!(error.contains("has a 5.dump of 4 bytes, the folder one of 7"), "{error}");
+}

@@ -8,10 +8,13 @@ use serde::Serialize;
 use super::broker::StorageSpec;
 use crate::secret::SecretKeySpec;
 use crate::secret::SecretSpec;
+use crate::text::BucketUrl;
 use crate::text::CronSchedule;
 use crate::text::Host;
+use crate::text::HttpUrl;
 use crate::text::Identifier;
 use crate::text::ResourceName;
+use crate::text::Title;
 
 /// The Postgres that holds tables on a cluster: exactly one of `managed`, `external` and
 /// `cloudNativePg`. In one process tables are embedded; a pipeline without tables needs none.
@@ -73,7 +76,8 @@ impl Default for ManagedPostgresSpec {
     }
 }
 
-/// Dumps of the database at certain times, to a volume of their own.
+/// Dumps of the database at certain times, to a volume of their own, and to an object store if asked
+/// for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupSpec {
@@ -86,6 +90,33 @@ pub struct BackupSpec {
     /// The volume of dumps. Default: 10Gi.
     #[serde(default)]
     pub storage: StorageSpec,
+    /// An object store that each dump is copied to, beside the volume. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_to: Option<BackupStoreSpec>,
+}
+
+/// An object store for dumps. As many stay there as on the volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.endpoint) || !self.endpoint.contains('@')",
+    "endpoint has a user or password, which all who read the resource would see; write the address alone"
+))]
+pub struct BackupStoreSpec {
+    /// Where the dumps go: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`;
+    /// for each pipeline another prefix.
+    pub url: BucketUrl,
+    /// Address of the object store, for stores other than the providers' own, such as MinIO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<HttpUrl>,
+    /// Region of the object store. Default: what the store says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Title>,
+    /// A Secret whose keys are what the store is asked with: `access_key_id` and
+    /// `secret_access_key` (S3), `service_account.json` (Google), `account_name` and `access_key`
+    /// (Azure). Default: the identity of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<SecretSpec>,
 }
 
 /// A Postgres (14 or later) that runs already.

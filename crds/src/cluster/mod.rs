@@ -17,6 +17,7 @@ pub use broker::StorageSpec;
 pub use broker::StrimziAuthentication;
 pub use broker::StrimziSpec;
 pub use database::BackupSpec;
+pub use database::BackupStoreSpec;
 pub use database::CloudNativePgSpec;
 pub use database::DatabaseSpec;
 pub use database::ExternalPostgresSpec;

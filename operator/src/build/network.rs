@@ -23,6 +23,7 @@ use crate::build::process;
 use crate::labels;
 use crate::names::Part;
 use crate::object;
+use crate::outward::store_port;
 use crate::pipeline::Log;
 use crate::pipeline::Pipeline;
 use crate::pipeline::Tables;
@@ -61,10 +62,7 @@ pub(crate) fn build_network_policies(pipeline: &Pipeline) -> Vec<NetworkPolicy> 
     let provisioning = out.clone();
     let mut answering = out.clone();
     out.extend(outward(&pipeline.outward.workers));
-    if pipeline.placement.service_account_annotations.contains_key(WORKLOAD_IDENTITY) {
-        let servers = METADATA_SERVERS.iter();
-        out.extend(servers.map(|(address, port)| to(vec![block(address, None)], &[*port])));
-    }
+    out.extend(to_identity(pipeline));
     allow(Part::Workers, vec![from(scrapers(), &[process::HTTP])], out);
     answering.extend(outward(&pipeline.outward.query));
     let mut askers = served(pipeline);
@@ -101,9 +99,14 @@ pub(crate) fn build_network_policies(pipeline: &Pipeline) -> Vec<NetworkPolicy> 
         let clients = [Part::Workers, Part::Query, Part::Provision, Part::Backup];
         let clients = clients.map(|part| pods(pipeline, part)).into();
         allow(Part::Postgres, vec![from(clients, &[postgres::PORT])], Vec::new());
-        if managed.spec.backup.is_some() {
+        if let Some(backup) = &managed.spec.backup {
             let mut out = vec![dns()];
             out.extend(to_postgres(pipeline));
+            if let Some(store) = &backup.copy_to {
+                let port = store_port(&store.url, store.endpoint.as_deref());
+                out.extend(outward(&port.into_iter().collect()));
+                out.extend(to_identity(pipeline));
+            }
             allow(Part::Backup, Vec::new(), out);
         }
     }
@@ -190,6 +193,15 @@ fn to_kafka(pipeline: &Pipeline) -> NetworkPolicyEgressRule {
             to(anywhere(), &ports.into_iter().collect::<Vec<_>>())
         }
     }
+}
+
+/// Where pods that stand for one of Google's service accounts get its token.
+fn to_identity(pipeline: &Pipeline) -> Vec<NetworkPolicyEgressRule> {
+    if !pipeline.placement.service_account_annotations.contains_key(WORKLOAD_IDENTITY) {
+        return Vec::new();
+    }
+    let servers = METADATA_SERVERS.iter();
+    servers.map(|(address, port)| to(vec![block(address, None)], &[*port])).collect()
 }
 
 /// Provision makes users of a managed Kafka.

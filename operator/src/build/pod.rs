@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::LocalObjectReference;
 use k8s_openapi::api::core::v1::PodSecurityContext;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::api::core::v1::SeccompProfile;
 use k8s_openapi::api::core::v1::SecretVolumeSource;
 use k8s_openapi::api::core::v1::SecurityContext;
@@ -128,6 +129,23 @@ pub(crate) fn template(pipeline: &Pipeline, pod: Pod) -> PodTemplateSpec {
             ),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// What a Job of ours asks for.
+pub(crate) fn job_resources() -> ResourceRequirements {
+    let amounts = |amounts: &[(&str, &str)]| {
+        let amounts = amounts.iter();
+        Some(
+            amounts
+                .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
+                .collect(),
+        )
+    };
+    ResourceRequirements {
+        requests: amounts(&[("cpu", "50m"), ("memory", "64Mi")]),
+        limits: amounts(&[("memory", "256Mi")]),
+        ..ResourceRequirements::default()
     }
 }
 

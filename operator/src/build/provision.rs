@@ -5,8 +5,6 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::batch::v1::JobSpec;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::build::config;
 use crate::build::connections::Role;
@@ -56,7 +54,7 @@ fn template(pipeline: &Pipeline) -> PodTemplateSpec {
         image: Some(pipeline.images.millrace.clone()),
         command: Some(vec![process::PROGRAM.to_owned()]),
         args: Some(arguments),
-        resources: Some(resources()),
+        resources: Some(pod::job_resources()),
         volume_mounts: Some(configuration.mounts),
         ..Container::default()
     };
@@ -81,20 +79,4 @@ fn template(pipeline: &Pipeline) -> PodTemplateSpec {
         spec.restart_policy = Some("OnFailure".to_owned());
     }
     template
-}
-
-fn resources() -> ResourceRequirements {
-    let amounts = |amounts: &[(&str, &str)]| {
-        let amounts = amounts.iter();
-        Some(
-            amounts
-                .map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())))
-                .collect(),
-        )
-    };
-    ResourceRequirements {
-        requests: amounts(&[("cpu", "50m"), ("memory", "64Mi")]),
-        limits: amounts(&[("memory", "256Mi")]),
-        ..ResourceRequirements::default()
-    }
 }

@@ -49,6 +49,8 @@ pub enum Reader {
     Workers,
     /// The edge alone.
     Edge,
+    /// The Job that copies dumps to an object store.
+    Backup,
     /// The operator alone, which makes a Secret of its own of it.
     Operator,
 }
@@ -63,7 +65,7 @@ impl Reader {
             Self::Requests => &[Part::Ingest, Part::Query],
             Self::Ingest => &[Part::Ingest],
             Self::Workers => &[Part::Workers],
-            Self::Edge | Self::Operator => &[],
+            Self::Edge | Self::Backup | Self::Operator => &[],
         }
     }
 }
@@ -230,6 +232,12 @@ impl List {
     }
 
     fn database(&mut self, spec: &TelemetryPipelineSpec) {
+        let backup = spec.database.managed.as_ref().and_then(|managed| managed.backup.as_ref());
+        let store = backup.and_then(|backup| backup.copy_to.as_ref());
+        if let Some(secret) = store.and_then(|store| store.credentials.as_ref()) {
+            let field = "spec.database.managed.backup.copyTo.credentials.name".to_owned();
+            self.secret(field, &secret.name, &[], Reader::Backup);
+        }
         if let Some(external) = &spec.database.external {
             let field = "spec.database.external";
             self.secret(
@@ -256,6 +264,20 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_secret_of_the_store_of_dumps_is_found() {
+        let text = "
+streams: [{name: s, key: [.k]}]
+database: {managed: {backup: {schedule: '0 3 * * *', copyTo: {url: 's3://b', credentials: {name: store}}}}}
+";
+        let found = wanted(&serde_yaml_ng::from_str(text).unwrap());
+        let [Wanted { field, name, reader, .. }] = &found[..] else { unreachable!("{found:?}") };
+        assert_eq!(
+            (field.as_str(), name.as_str(), *reader),
+            ("spec.database.managed.backup.copyTo.credentials.name", "store", Reader::Backup)
+        );
+    }
 
     #[test]
     fn every_secret_of_a_resource_is_found_with_its_keys() {

@@ -231,7 +231,7 @@ impl Archiver {
         };
         let format = progress.intent.as_ref().map_or(self.sink.format, |intent| intent.format);
         let files = Files {
-            sink: &self.sink,
+            address: &self.sink.store,
             store,
             names: &names,
             shape: &self.shape,

@@ -35,6 +35,7 @@ use millrace_observe::State;
 use millrace_plan::model::ArchiveFormat;
 use millrace_plan::model::ArchiveSink;
 use millrace_plan::model::Retention;
+use millrace_plan::model::StoreAddress;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -76,13 +77,15 @@ fn stream() -> StreamName {
 
 fn sink() -> ArchiveSink {
     ArchiveSink {
-        url: "faulty".into(),
+        store: StoreAddress {
+            url: "faulty".into(),
+            endpoint: None,
+            region: None,
+            credentials: None,
+        },
         format: ArchiveFormat::Parquet,
         every: Duration::from_mins(5),
         max_events: 20,
-        endpoint: None,
-        region: None,
-        credentials: None,
     }
 }
 
@@ -292,7 +295,7 @@ async fn a_file_of_more_than_the_log_still_has_is_not_written_again() {
     let shape = Arc::new(Shape::new(Content::Json, Vec::new()));
     let (sink, store) = (sink(), sound(&lake));
     let files = |before| Files {
-        sink: &sink,
+        address: &sink.store,
         store: &store,
         names: &names,
         shape: &shape,
@@ -356,7 +359,7 @@ async fn an_unfinished_file_that_this_process_may_write_still_is_left_alone() {
         std::fs::write(&unfinished, "half").unwrap();
         let store = OpenStore { began, ..sound(&lake) };
         let files = Files {
-            sink: &sink,
+            address: &sink.store,
             store: &store,
             names: &names,
             shape: &shape,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use futures::StreamExt as _;
 use futures::stream;
 use millrace_plan::model::ArchiveFormat;
-use millrace_plan::model::ArchiveSink;
+use millrace_plan::model::StoreAddress;
 use object_store::Error;
 use object_store::ObjectStoreExt as _;
 use object_store::PutPayload;
@@ -43,7 +43,7 @@ pub(crate) enum Before {
 
 /// The files of a range.
 pub(crate) struct Files<'a> {
-    pub(crate) sink: &'a ArchiveSink,
+    pub(crate) address: &'a StoreAddress,
     pub(crate) store: &'a OpenStore,
     pub(crate) names: &'a FileNames,
     pub(crate) shape: &'a Arc<Shape>,
@@ -88,7 +88,7 @@ impl Files<'_> {
             match self.store.store.head(&path).await {
                 Ok(there) => return Ok(there.size),
                 Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(refused(self.sink, &error).into()),
+                Err(error) => return Err(refused(self.address, &error).into()),
             }
         }
         if self.before != Before::Nothing
@@ -104,7 +104,7 @@ impl Files<'_> {
         .await??;
         let bytes = file.len() as u64;
         let put = self.store.store.put(&path, PutPayload::from(file)).await;
-        put.map_err(|error| refused(self.sink, &error))?;
+        put.map_err(|error| refused(self.address, &error))?;
         Ok(bytes)
     }
 }

@@ -10,11 +10,14 @@
 //! `columns`), and `_value`: the whole event as JSON text. Keys and values of dead letters are
 //! bytes. Files of a raised `generation` stand beside the old ones; their names begin with
 //! `<sink>-g<generation>-`.
+//!
+//! [`FileCopies`] keeps copies of other files in the same stores: those of a database's dumps.
 
 mod address;
 mod archiver;
 mod cells;
 mod columns;
+mod copies;
 #[cfg(test)]
 mod deaths;
 mod error;
@@ -32,6 +35,9 @@ mod runner;
 mod store;
 
 pub use address::ParseAddressError;
+pub use copies::CopyFileError;
+pub use copies::FileCopies;
+pub use copies::FileCopy;
 pub use error::ArchiveError;
 pub use error::RunArchiveError;
 pub use error::StartArchiveError;

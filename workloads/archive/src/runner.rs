@@ -68,11 +68,11 @@ impl ArchiveSinks {
         for sink in &plan.sinks {
             let SinkTarget::Archive(archive) = &sink.target else { continue };
             let archive = Arc::new(archive.clone());
-            store::check_declared(&archive, &folders)
+            store::check_declared(&archive.store, &folders)
                 .map_err(|source| StartArchiveError { sink: sink.name.clone(), source })?;
             let memory = Arc::new(Semaphore::new(1));
             let stores: Arc<dyn OpenStores> =
-                Arc::new(DeclaredStore::new(Arc::clone(&archive), Arc::clone(&folders)));
+                Arc::new(DeclaredStore::new(archive.store.clone(), Arc::clone(&folders)));
             for name in &sink.from {
                 let Some(stream) = plan.stream(name) else {
                     warn!(message = "A sink reads an unknown stream.", sink = sink.name);

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use millrace_core::with_causes;
-use millrace_plan::model::ArchiveSink;
+use millrace_plan::model::StoreAddress;
 use object_store::BackoffConfig;
 use object_store::ClientOptions;
 use object_store::Error;
@@ -62,7 +62,7 @@ pub(crate) struct OpenStore {
     pub(crate) began: SystemTime,
 }
 
-/// Opens the store of a sink.
+/// Opens a store.
 #[async_trait]
 pub(crate) trait OpenStores: Send + Sync {
     /// Opens it and asks it for its first file, to know that it is there and lets us in.
@@ -71,22 +71,22 @@ pub(crate) trait OpenStores: Send + Sync {
 
 /// The store that the resource declares.
 pub(crate) struct DeclaredStore {
-    sink: Arc<ArchiveSink>,
+    address: StoreAddress,
     folders: Arc<Folders>,
 }
 
 impl DeclaredStore {
-    pub(crate) const fn new(sink: Arc<ArchiveSink>, folders: Arc<Folders>) -> Self {
-        Self { sink, folders }
+    pub(crate) const fn new(address: StoreAddress, folders: Arc<Folders>) -> Self {
+        Self { address, folders }
     }
 }
 
 #[async_trait]
 impl OpenStores for DeclaredStore {
     async fn open(&self) -> Result<OpenStore, UseStoreError> {
-        let open = open(&self.sink, &self.folders).await?;
+        let open = open(&self.address, &self.folders).await?;
         let mut files = open.store.list(Some(&open.prefix));
-        files.try_next().await.map_err(|error| refused(&self.sink, &error))?;
+        files.try_next().await.map_err(|error| refused(&self.address, &error))?;
         Ok(open)
     }
 }
@@ -125,13 +125,13 @@ pub(crate) fn began() -> SystemTime {
     *BEGAN.get_or_init(SystemTime::now)
 }
 
-/// Opens a sink's store; asks it only for the region of a bucket where none is declared.
-async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseStoreError> {
-    let (provider, bucket, prefix) = match Address::parse(&sink.url, &folders.data)? {
+/// Opens a store; asks it only for the region of a bucket where none is declared.
+async fn open(address: &StoreAddress, folders: &Folders) -> Result<OpenStore, UseStoreError> {
+    let (provider, bucket, prefix) = match Address::parse(&address.url, &folders.data)? {
         Address::Folder(folder) => {
             make_folder(&folder)?;
             let store = LocalFileSystem::new_with_prefix(&folder)
-                .map_err(|error| refused(sink, &error))?
+                .map_err(|error| refused(address, &error))?
                 .with_fsync(true);
             let (store, prefix) = (Arc::new(store), Path::default());
             return Ok(OpenStore { store, prefix, folder: Some(folder), began: began() });
@@ -140,31 +140,31 @@ async fn open(sink: &ArchiveSink, folders: &Folders) -> Result<OpenStore, UseSto
     };
     let store: Arc<dyn ObjectStore> = match provider {
         Provider::S3 => {
-            let region = match (&sink.region, &sink.endpoint) {
+            let region = match (&address.region, &address.endpoint) {
                 (None, None) => Some(
-                    resolve_bucket_region(&bucket, &client(sink))
+                    resolve_bucket_region(&bucket, &client(address))
                         .await
-                        .map_err(|error| refused(sink, &error))?,
+                        .map_err(|error| refused(address, &error))?,
                 ),
                 (region, _) => region.clone(),
             };
-            let builder = s3(sink, folders, region)?.with_bucket_name(bucket);
-            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+            let builder = s3(address, folders, region)?.with_bucket_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(address, &error))?)
         }
         Provider::Google => {
-            let builder = google(sink, folders)?.with_bucket_name(bucket);
-            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+            let builder = google(address, folders)?.with_bucket_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(address, &error))?)
         }
         Provider::Azure => {
-            let builder = azure(sink, folders)?.with_container_name(bucket);
-            Arc::new(builder.build().map_err(|error| refused(sink, &error))?)
+            let builder = azure(address, folders)?.with_container_name(bucket);
+            Arc::new(builder.build().map_err(|error| refused(address, &error))?)
         }
     };
     Ok(OpenStore { store, prefix, folder: None, began: began() })
 }
 
-fn client(sink: &ArchiveSink) -> ClientOptions {
-    let is_plain = sink.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+fn client(address: &StoreAddress) -> ClientOptions {
+    let is_plain = address.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     ClientOptions::new()
         .with_timeout(REQUEST_PATIENCE)
         .with_connect_timeout(CONNECT_PATIENCE)
@@ -172,11 +172,11 @@ fn client(sink: &ArchiveSink) -> ClientOptions {
 }
 
 fn s3(
-    sink: &ArchiveSink,
+    address: &StoreAddress,
     folders: &Folders,
     region: Option<String>,
 ) -> Result<AmazonS3Builder, ReadSecretError> {
-    let mut builder = match &sink.credentials {
+    let mut builder = match &address.credentials {
         Some(name) => {
             let mut builder = AmazonS3Builder::new()
                 .with_access_key_id(folders.secret(name, "access_key_id")?)
@@ -191,47 +191,53 @@ fn s3(
     if let Some(region) = region {
         builder = builder.with_region(region);
     }
-    if let Some(endpoint) = &sink.endpoint {
+    if let Some(endpoint) = &address.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+    Ok(builder.with_client_options(client(address)).with_retry(RETRY))
 }
 
 fn google(
-    sink: &ArchiveSink,
+    address: &StoreAddress,
     folders: &Folders,
 ) -> Result<GoogleCloudStorageBuilder, ReadSecretError> {
-    let mut builder = match &sink.credentials {
+    let mut builder = match &address.credentials {
         Some(name) => GoogleCloudStorageBuilder::new()
             .with_service_account_key(folders.secret(name, "service_account.json")?),
         None => GoogleCloudStorageBuilder::from_env(),
     };
-    if let Some(endpoint) = &sink.endpoint {
+    if let Some(endpoint) = &address.endpoint {
         builder = builder.with_base_url(endpoint);
     }
-    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+    Ok(builder.with_client_options(client(address)).with_retry(RETRY))
 }
 
-fn azure(sink: &ArchiveSink, folders: &Folders) -> Result<MicrosoftAzureBuilder, ReadSecretError> {
-    let mut builder = match &sink.credentials {
+fn azure(
+    address: &StoreAddress,
+    folders: &Folders,
+) -> Result<MicrosoftAzureBuilder, ReadSecretError> {
+    let mut builder = match &address.credentials {
         Some(name) => MicrosoftAzureBuilder::new()
             .with_account(folders.secret(name, "account_name")?)
             .with_access_key(folders.secret(name, "access_key")?),
         None => MicrosoftAzureBuilder::from_env(),
     };
-    if let Some(endpoint) = &sink.endpoint {
+    if let Some(endpoint) = &address.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
-    Ok(builder.with_client_options(client(sink)).with_retry(RETRY))
+    Ok(builder.with_client_options(client(address)).with_retry(RETRY))
 }
 
 /// Checks what can be checked without asking the store: the address, the Secret, the folder.
-pub(crate) fn check_declared(sink: &ArchiveSink, folders: &Folders) -> Result<(), UseStoreError> {
-    match Address::parse(&sink.url, &folders.data)? {
+pub(crate) fn check_declared(
+    address: &StoreAddress,
+    folders: &Folders,
+) -> Result<(), UseStoreError> {
+    match Address::parse(&address.url, &folders.data)? {
         Address::Folder(folder) => make_folder(&folder)?,
-        Address::Bucket { provider: Provider::S3, .. } => drop(s3(sink, folders, None)?),
-        Address::Bucket { provider: Provider::Google, .. } => drop(google(sink, folders)?),
-        Address::Bucket { provider: Provider::Azure, .. } => drop(azure(sink, folders)?),
+        Address::Bucket { provider: Provider::S3, .. } => drop(s3(address, folders, None)?),
+        Address::Bucket { provider: Provider::Google, .. } => drop(google(address, folders)?),
+        Address::Bucket { provider: Provider::Azure, .. } => drop(azure(address, folders)?),
     }
     Ok(())
 }
@@ -249,9 +255,9 @@ enum Reason {
 }
 
 /// What a store's error means, and what to do.
-pub(crate) fn refused(sink: &ArchiveSink, error: &Error) -> UseStoreError {
-    let url = &sink.url;
-    let credentials = match &sink.credentials {
+pub(crate) fn refused(address: &StoreAddress, error: &Error) -> UseStoreError {
+    let url = &address.url;
+    let credentials = match &address.credentials {
         Some(name) => format!("the Secret `{name}`"),
         None => "the identity of this machine or pod".to_owned(),
     };

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use crate::commands::backup;
 use crate::commands::dlq;
+use crate::commands::dumps;
 use crate::commands::hash_password;
 use crate::commands::ingest;
 use crate::commands::plan;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Replay(replay::ReplayArguments),
     Backup(backup::BackupArguments),
     Restore(restore::RestoreArguments),
+    Dumps(dumps::DumpsArguments),
     Sql(sql::SqlArguments),
     HashPassword(hash_password::HashPasswordArguments),
 }

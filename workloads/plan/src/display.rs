@@ -114,7 +114,7 @@ fn sink_line(sink: &SinkPlan) -> String {
             Some(broker) => format!("mqtt at {}", broker.url),
         },
         SinkTarget::Webhook(webhook) => format!("webhook {}", webhook.url),
-        SinkTarget::Archive(archive) => format!("archive {}", archive.url),
+        SinkTarget::Archive(archive) => format!("archive {}", archive.store.url),
         SinkTarget::Table(table) => table_text(table),
     };
     format!("{}: {from} → {target}", sink.name)
@@ -269,7 +269,7 @@ impl Plan {
                 },
                 "url": match &sink.target {
                     SinkTarget::Webhook(webhook) => Some(&webhook.url),
-                    SinkTarget::Archive(archive) => Some(&archive.url),
+                    SinkTarget::Archive(archive) => Some(&archive.store.url),
                     SinkTarget::Mqtt(_) | SinkTarget::Table(_) => None,
                 },
             })).collect::<Vec<_>>(),

@@ -123,6 +123,25 @@ fn nothing_is_allowed_but_what_a_pipeline_is_made_of() {
 }
 
 #[test]
+fn dumps_leave_by_the_port_of_their_store_alone() {
+    let mut pipeline = fixture::pipeline();
+    let Some(Tables::Managed(postgres)) = &mut pipeline.tables else { panic!("another's") };
+    let text = "{schedule: '0 3 * * *', copyTo: {url: 's3://b', endpoint: 'https://minio:9000'}}";
+    postgres.spec.backup = Some(serde_yaml_ng::from_str(text).unwrap());
+    let mut allowed = without_scrapers(allowed(&pipeline));
+    allowed.retain(|path| path.starts_with("backup > "));
+    assert_eq!(
+        allowed,
+        [
+            "backup > 0.0.0.0/0-169.254.0.0/16 9000",
+            "backup > ::/0-fe80::/10 9000",
+            "backup > cluster 9000",
+            "backup > postgres 5432"
+        ]
+    );
+}
+
+#[test]
 fn what_no_policy_speaks_of_is_denied() {
     let denied = &policies(&fixture::pipeline())["race-default-deny"];
     assert_eq!(

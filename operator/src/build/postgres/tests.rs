@@ -128,6 +128,25 @@ fn dumps_are_made_at_their_times_and_only_so_many_are_kept() {
 }
 
 #[test]
+fn dumps_are_copied_to_a_store_once_they_are_made() {
+    let pipeline = with(|spec| {
+        let text = "{schedule: '0 3 * * *', keep: 5, copyTo: {url: 's3://backups/race', endpoint: 'http://minio:9000', credentials: {name: store}}}";
+        spec.backup = Some(serde_yaml_ng::from_str(text).unwrap());
+    });
+    let job = built::<CronJob>(&pipeline, "CronJob").spec.unwrap().job_template.spec.unwrap();
+    let pod = job.template.spec.unwrap();
+    assert_eq!(pod.init_containers.unwrap()[0].name, "backup");
+    let [copy] = &pod.containers[..] else { panic!("{:?}", pod.containers) };
+    assert_eq!(
+        copy.args.as_ref().unwrap().join(" "),
+        "dumps copy /backup s3://backups/race --keep 5 --endpoint http://minio:9000 --credentials store --secrets /etc/millrace/secrets"
+    );
+    let mounts = copy.volume_mounts.as_ref().unwrap().iter();
+    let paths: Vec<_> = mounts.map(|mount| mount.mount_path.as_str()).collect();
+    assert_eq!(paths, ["/backup", "/etc/millrace/secrets/store", "/tmp"]);
+}
+
+#[test]
 fn dumps_stay_where_volumes_stay() {
     let mut pipeline = with_backup();
     let claim: PersistentVolumeClaim = built(&pipeline, "PersistentVolumeClaim");

@@ -1,6 +1,7 @@
 //! Archives from outside: what DuckDB reads, and a store that speaks S3.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail as tests do")]
 
+mod copies;
 mod duckdb;
 mod s3;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod dlq;
+pub(crate) mod dumps;
 pub(crate) mod hash_password;
 pub(crate) mod ingest;
 mod mqtt;
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Replay(arguments) => alone(replay::run(arguments, output)),
         Command::Backup(arguments) => alone(backup::run(arguments, output)),
         Command::Restore(arguments) => alone(restore::run(arguments, output)),
+        Command::Dumps(arguments) => alone(dumps::run(arguments, output)),
         Command::Rebuild(arguments) => alone(rebuild::run(arguments, output)),
         Command::Sql(arguments) => alone(sql::run(arguments, output)),
     }

@@ -129,7 +129,7 @@ fn describe(plan: &Plan) -> Value {
                 },
                 SinkTarget::Table(table) => format!("table {}", table.name),
                 SinkTarget::Webhook(webhook) => webhook.url.clone(),
-                SinkTarget::Archive(archive) => archive.url.clone(),
+                SinkTarget::Archive(archive) => archive.store.url.clone(),
             },
         })).collect::<Vec<_>>(),
     })

@@ -9,6 +9,7 @@ use super::http;
 use crate::model::ArchiveFormat;
 use crate::model::ArchiveSink;
 use crate::model::SecretSource;
+use crate::model::StoreAddress;
 use crate::model::WebhookSink;
 use crate::program::Place;
 use crate::program::RequestShape;
@@ -64,16 +65,18 @@ fn secret_headers(
 pub(super) fn archive(at: &str, spec: &api::ArchiveSinkSpec, checks: &mut Checks) -> ArchiveSink {
     check_store(at, spec, checks);
     ArchiveSink {
-        url: spec.url.to_string(),
+        store: StoreAddress {
+            url: spec.url.to_string(),
+            endpoint: spec.endpoint.as_ref().map(ToString::to_string),
+            region: spec.region.as_ref().map(ToString::to_string),
+            credentials: spec.credentials.as_ref().map(|secret| secret.name.to_string()),
+        },
         format: match spec.format {
             api::ArchiveFormatSpec::Parquet => ArchiveFormat::Parquet,
             api::ArchiveFormatSpec::Ndjson => ArchiveFormat::Ndjson,
         },
         every: checks.positive_duration(&format!("{at}.every"), &spec.every),
         max_events: Checks::count(spec.max_events).max(1),
-        endpoint: spec.endpoint.as_ref().map(ToString::to_string),
-        region: spec.region.as_ref().map(ToString::to_string),
-        credentials: spec.credentials.as_ref().map(|secret| secret.name.to_string()),
     }
 }
 

@@ -59,14 +59,21 @@ pub struct WebhookSink {
 /// Files of an `archive` sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSink {
-    /// `s3://…`, `gs://…`, `az://…`, or the path of a folder.
-    pub url: String,
+    /// Where they go.
+    pub store: StoreAddress,
     /// Their format.
     pub format: ArchiveFormat,
     /// A file ends after this long.
     pub every: Duration,
     /// A file ends at this many events.
     pub max_events: usize,
+}
+
+/// An object store or a folder that files go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreAddress {
+    /// `s3://…`, `gs://…`, `az://…`, or the path of a folder.
+    pub url: String,
     /// Address of the object store, where it is not the provider's own.
     pub endpoint: Option<String>,
     /// Region of the object store.
