@@ -15,6 +15,7 @@ mod timestamps;
 use std::path::Path;
 use std::path::PathBuf;
 
+use support::kubernetes::over_kubernetes;
 use support::process::Pipeline;
 use support::process::over_services;
 
@@ -31,15 +32,21 @@ pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(format!("{name}.yaml"))
 }
 
-/// An example's file, or over Kafka one with fewer partitions: all tests share a small server.
+/// The last sink of an example, which writes to a folder of the machine.
+const FOLDER_SINK: &str = "    - name: archive\n";
+
+/// An example's file. Over Kafka one with fewer partitions: all tests share a small server. On a
+/// cluster one without files in a folder, of which pods have none that lasts.
 pub(crate) fn resource(name: &str, folder: &Path) -> PathBuf {
     let file = file(name);
-    if !over_services() {
-        return file;
-    }
     let text = std::fs::read_to_string(&file).unwrap();
+    let text = match text.split_once(FOLDER_SINK) {
+        Some((before, _)) if over_kubernetes() => before.to_owned(),
+        _ if over_services() => text.replace("partitions: 100", "partitions: 4"),
+        _ => return file,
+    };
     let path = folder.join(format!("{name}.yaml"));
-    std::fs::write(&path, text.replace("partitions: 100", "partitions: 4")).unwrap();
+    std::fs::write(&path, text).unwrap();
     path
 }
 

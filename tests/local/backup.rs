@@ -256,12 +256,12 @@ fn dumps_of_a_database_are_kept_elsewhere_and_come_back() {
     };
     assert_eq!(
         said(&["copy", &dumps, &store, "--keep", "2"]),
-        (0, format!("Copied 2.dump, 3 bytes.\nCopied 3.dump, 5 bytes.\n{store} has 2 dumps.\n"))
+        (0, format!("Copied 2.dump, 3 bytes.\nCopied 3.dump, 5 bytes.\nDumps at {store}: 2.\n"))
     );
     std::fs::write(Path::new(&dumps).join("5.dump"), "five").unwrap();
     assert_eq!(
         said(&["copy", &dumps, &store, "--keep", "2"]),
-        (0, format!("Copied 5.dump, 4 bytes.\nRemoved 2.dump.\n{store} has 2 dumps.\n"))
+        (0, format!("Copied 5.dump, 4 bytes.\nRemoved 2.dump.\nDumps at {store}: 2.\n"))
     );
     assert_eq!(said(&["list", &store]), (0, "3.dump  5 bytes\n5.dump  4 bytes\n".to_owned()));
     assert_eq!(

@@ -1,5 +1,6 @@
 //! A pass over one pipeline: dereference, validate, build, apply, status.
 
+mod again;
 mod error;
 mod read;
 mod secrets;
@@ -49,8 +50,6 @@ use crate::validate::ValidateError;
 use crate::validate::Validated;
 use crate::validate::validate;
 
-/// Time to the next look at a pipeline that is not ready: pods are not watched.
-const SOON: Duration = Duration::from_secs(10);
 /// Longest time without a look.
 const LATE: Duration = Duration::from_hours(6);
 /// Time to the next look at a pipeline that waits for others: it is told when it may go on.
@@ -218,7 +217,7 @@ impl Pass<'_> {
         let next = match (is_ready && !address_is_missing, waits) {
             (true, false) => left,
             (true, true) => TURN,
-            (false, _) => SOON,
+            (false, _) => self.until_ready(written),
         };
         Ok(Passed { next: Action::requeue(next), result, reason })
     }
@@ -307,7 +306,7 @@ impl Pass<'_> {
             certificate: last.certificate_expiry.map(|time| time.0),
         };
         let (result, reason) = self.tell(&seen, written).await?;
-        let next = if is_ready { LATE } else { SOON };
+        let next = if is_ready { LATE } else { self.until_ready(written) };
         Ok(Passed { next: Action::requeue(next), result, reason })
     }
 
@@ -369,6 +368,10 @@ impl Pass<'_> {
         let ours =
             statuses.get(self.key).filter(|(uid, _)| Some(uid) == self.metadata.uid.as_ref());
         ours.map(|(_, status)| status.clone()).or_else(|| written.cloned())
+    }
+
+    fn until_ready(&self, written: Option<&TelemetryPipelineStatus>) -> Duration {
+        again::until_ready(self.last(written).as_ref(), Timestamp::now())
     }
 
     fn reference(&self) -> k8s_openapi::api::core::v1::ObjectReference {

@@ -169,7 +169,7 @@ async fn copy(folder: &Path, store: StoreArguments, keep: usize, output: OutputF
     }
     match output {
         OutputFormat::Json => output::json(&json!({"copied": work.put, "removed": work.remove}))?,
-        OutputFormat::Text => output::line(&format!("{url} has {} dumps.", work.kept))?,
+        OutputFormat::Text => output::line(&format!("Dumps at {url}: {}.", work.kept))?,
     }
     Ok(())
 }
