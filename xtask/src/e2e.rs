@@ -31,6 +31,11 @@ pub(crate) struct EndToEndArguments {
     #[arg(long, value_name = "COMMAND", default_value = "helm")]
     helm: String,
 
+    /// Address of this machine as pods reach it. Without it what is sent out of the cluster is not
+    /// tested: alerts by webhook.
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+
     /// Profile of cargo to build the image with.
     #[arg(long, default_value = "dev")]
     profile: String,
@@ -84,22 +89,27 @@ pub(crate) fn run(arguments: &EndToEndArguments) -> Outcome {
             &tag,
         ],
     )?;
-    let outcome = test(&with, &arguments.only);
+    let outcome = test(&with, arguments.host.as_deref(), &arguments.only);
     if !arguments.keep {
         with(&arguments.helm, &["uninstall", RELEASE, "--namespace", RELEASE, "--wait"])?;
     }
     Ok(outcome?)
 }
 
-fn test<E>(with: &impl Fn(&str, &[&str]) -> Result<(), E>, only: &[String]) -> Result<(), E> {
+fn test<E>(
+    with: &impl Fn(&str, &[&str]) -> Result<(), E>,
+    host: Option<&str>,
+    only: &[String],
+) -> Result<(), E> {
     // Each pipeline has a Kafka of its own, and some tests end the operator: one after the other.
     let alone = ["--", "--test-threads", "1"];
-    let cargo = "MILLRACE_TEST_KUBERNETES=1 cargo test --workspace --no-fail-fast";
+    let host = host.map_or(String::new(), |host| format!("MILLRACE_TEST_HOST={host} "));
+    let cargo = format!("MILLRACE_TEST_KUBERNETES=1 {host}cargo test --workspace --no-fail-fast");
     let only: Vec<&str> = only.iter().map(String::as_str).collect();
     // What the process answers itself, and what it does without its Secret, is not of a cluster.
     let examples = ["--skip", "all::", "--skip", "without_the_secret_it_does_not_start"];
-    let operator = with(cargo, &[&["--test", "cluster"], &alone[..], &only[..]].concat());
+    let operator = with(&cargo, &[&["--test", "cluster"], &alone[..], &only[..]].concat());
     // Who mends one failure wants to know of the others.
     let outside = [&["--test", "examples"], &alone[..], &examples[..], &only[..]].concat();
-    with(cargo, &outside).and(operator)
+    with(&cargo, &outside).and(operator)
 }
