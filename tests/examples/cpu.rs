@@ -100,7 +100,7 @@ fn events_out_of_order_count_in_their_period_and_later_ones_as_late() {
     let first = reports.last().unwrap();
     assert_eq!(first["timestamp"], "2026-01-01T00:00:10Z");
     assert_eq!(first["counters"][0]["count"], 1);
-    let metrics = curl(&[&example.at("/metrics")]).body;
+    let metrics = curl(&[&format!("{}/metrics", example.pipeline.workers_url())]).body;
     let late: f64 = metrics
         .lines()
         .filter(|line| line.starts_with("millrace_task_records_late_total"))

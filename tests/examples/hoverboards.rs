@@ -48,7 +48,8 @@ fn rows(example: &mut Example, table: &str, count: usize) -> Vec<Value> {
 }
 
 fn dead_letters(example: &mut Example, count: usize) -> Vec<Value> {
-    let answer = example.until("/api/v1/dead-letters", "the dead letters are there", |answer| {
+    let url = format!("{}/api/v1/dead-letters", example.pipeline.operators_url());
+    let answer = example.until_at(&url, "the dead letters are there", |answer| {
         answer.json()["deadLetters"].as_array().is_some_and(|letters| letters.len() >= count)
     });
     answer.json()["deadLetters"].as_array().unwrap().clone()

@@ -69,12 +69,22 @@ impl Example {
         &mut self,
         path: &str,
         what: &str,
-        mut condition: impl FnMut(&support::http::Answer) -> bool,
+        condition: impl FnMut(&support::http::Answer) -> bool,
     ) -> support::http::Answer {
         let url = self.at(path);
+        self.until_at(&url, what, condition)
+    }
+
+    /// Likewise, of any URL.
+    pub(crate) fn until_at(
+        &mut self,
+        url: &str,
+        what: &str,
+        mut condition: impl FnMut(&support::http::Answer) -> bool,
+    ) -> support::http::Answer {
         let mut last = None;
         self.pipeline.until(what, |_| {
-            let answer = support::http::curl(&[&url]);
+            let answer = support::http::curl(&[url]);
             let done = condition(&answer);
             last = Some(answer);
             done

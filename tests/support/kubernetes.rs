@@ -118,6 +118,7 @@ pub(crate) struct Deployed {
     pub(crate) namespace: Namespace,
     pub(crate) name: String,
     edge: Forward,
+    others: Vec<Forward>,
 }
 
 impl Deployed {
@@ -132,12 +133,21 @@ impl Deployed {
         let name = names.trim().split_once('/').unwrap().1.to_owned();
         namespace.wait_ready(&name);
         let edge = Forward::to(&namespace.name, &format!("service/{name}-edge"), 443);
-        Self { namespace, name, edge }
+        Self { namespace, name, edge, others: Vec::new() }
     }
 
     /// The address of its edge, which speaks TLS.
     pub(crate) fn address(&self) -> &str {
         &self.edge.address
+    }
+
+    /// The address of a port of one of the pods of a part with this name; `kind` is what makes them.
+    pub(crate) fn part(&mut self, kind: &str, name: &str, port: u16) -> String {
+        let object = format!("{kind}/{}-{name}", self.name);
+        let forward = Forward::to(&self.namespace.name, &object, port);
+        let address = forward.address.clone();
+        self.others.push(forward);
+        address
     }
 
     /// What is true of it, for people.

@@ -106,6 +106,24 @@ impl Pipeline {
         format!("{scheme}://{}", self.http())
     }
 
+    /// The beginning of URLs of what operators alone may ask: of one process its HTTP port, on a
+    /// cluster a port of the loopback of its query pods.
+    pub(crate) fn operators_url(&mut self) -> String {
+        self.part_url("deployment", "query", 9090)
+    }
+
+    /// The beginning of URLs of the workers' metrics.
+    pub(crate) fn workers_url(&mut self) -> String {
+        self.part_url("statefulset", "workers", 8080)
+    }
+
+    fn part_url(&mut self, kind: &str, name: &str, port: u16) -> String {
+        if let Running::Deployed(deployed) = &mut self.running {
+            return format!("http://{}", deployed.part(kind, name, port));
+        }
+        self.url()
+    }
+
     /// The address of the HTTP port, once the program has said it, where it speaks TLS.
     pub(crate) fn https(&mut self) -> String {
         self.address("https://")
