@@ -5,6 +5,9 @@ use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::batch::v1::CronJobSpec;
 use k8s_openapi::api::batch::v1::JobSpec;
 use k8s_openapi::api::batch::v1::JobTemplateSpec;
+use k8s_openapi::api::batch::v1::PodFailurePolicy;
+use k8s_openapi::api::batch::v1::PodFailurePolicyOnExitCodesRequirement;
+use k8s_openapi::api::batch::v1::PodFailurePolicyRule;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::core::v1::PersistentVolumeClaimVolumeSource;
@@ -28,6 +31,9 @@ use crate::names::Part;
 use crate::object;
 use crate::pipeline::ManagedPostgres;
 use crate::pipeline::Pipeline;
+
+/// The container that copies dumps.
+const COPY: &str = "copy";
 
 /// Where the volume of dumps is mounted.
 const FOLDER: &str = "/backup";
@@ -67,6 +73,7 @@ pub(super) fn build_cron_job(
             job_template: JobTemplateSpec {
                 spec: Some(JobSpec {
                     backoff_limit: Some(2),
+                    pod_failure_policy: spec.copy_to.as_ref().map(|_| without_another_dump()),
                     template: template(pipeline, spec, postgres),
                     ..JobSpec::default()
                 }),
@@ -75,6 +82,23 @@ pub(super) fn build_cron_job(
             ..CronJobSpec::default()
         }),
         ..CronJob::default()
+    }
+}
+
+/// What could not be copied is copied by the next Job: another attempt of this one would make another
+/// dump, which takes the place of an old one.
+fn without_another_dump() -> PodFailurePolicy {
+    let failed = PodFailurePolicyOnExitCodesRequirement {
+        container_name: Some(COPY.to_owned()),
+        operator: "NotIn".to_owned(),
+        values: vec![0],
+    };
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: "FailJob".to_owned(),
+            on_exit_codes: Some(failed),
+            ..PodFailurePolicyRule::default()
+        }],
     }
 }
 
@@ -153,7 +177,7 @@ fn copy(pipeline: &Pipeline, keep: i32, store: &BackupStoreSpec) -> Container {
         mounts.push(pod::read_mount("credentials", &format!("{SECRETS}/{}", secret.name)));
     }
     Container {
-        name: "copy".to_owned(),
+        name: COPY.to_owned(),
         image: Some(pipeline.images.millrace.clone()),
         command: Some(vec![PROGRAM.to_owned()]),
         args: Some(arguments),

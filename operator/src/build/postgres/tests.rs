@@ -134,6 +134,10 @@ fn dumps_are_copied_to_a_store_once_they_are_made() {
         spec.backup = Some(serde_yaml_ng::from_str(text).unwrap());
     });
     let job = built::<CronJob>(&pipeline, "CronJob").spec.unwrap().job_template.spec.unwrap();
+    // A store that is away does not lead to one dump more for each attempt.
+    let rule = job.pod_failure_policy.unwrap().rules.remove(0);
+    let container = rule.on_exit_codes.unwrap().container_name.unwrap();
+    assert_eq!((rule.action.as_str(), container.as_str()), ("FailJob", "copy"));
     let pod = job.template.spec.unwrap();
     assert_eq!(pod.init_containers.unwrap()[0].name, "backup");
     let [copy] = &pod.containers[..] else { panic!("{:?}", pod.containers) };
