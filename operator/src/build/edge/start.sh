@@ -108,10 +108,14 @@ trap 'exit 0' TERM QUIT INT
 await
 loaded=$(state)
 prepare "$temporary/nginx.conf"
+ending=
+# Who is told to end just now has nginx to stop, and does not know yet who that is.
+trap 'ending=yes' TERM QUIT INT
 nginx -e stderr -p "$temporary" -c "$temporary/nginx.conf" &
 nginx=$!
 killer=
 trap stop TERM QUIT INT
+[ -z "$ending" ] || stop
 watch &
 watcher=$!
 # A signal ends the waiting, not nginx.
