@@ -38,6 +38,8 @@ pub const CRASHING: &str = "Crashing";
 pub const UNSCHEDULABLE: &str = "Unschedulable";
 /// A volume is not there.
 pub const VOLUME_PENDING: &str = "VolumePending";
+/// cert-manager has not made the edge's certificate yet.
+pub const CERTIFICATE_PENDING: &str = "CertificatePending";
 /// The Job that makes topics and tables failed.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
 /// A pod cannot be made, such as by a quota.

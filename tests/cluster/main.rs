@@ -22,6 +22,7 @@ mod fields;
 mod fleet;
 mod kept;
 mod killed;
+mod kinds;
 mod lag;
 mod load;
 mod many;

@@ -36,6 +36,16 @@ pub(crate) struct EndToEndArguments {
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
 
+    /// A program that installs definitions of others, called with `gateway cert-manager keda
+    /// monitoring`, on a cluster that has none of them. Without it objects of theirs are not tested.
+    #[arg(long, value_name = "COMMAND")]
+    crds: Option<String>,
+
+    /// An image of another version of this program that the nodes have, which replaces the operator
+    /// for a while. Without it that is not tested.
+    #[arg(long, value_name = "IMAGE")]
+    other: Option<String>,
+
     /// Profile of cargo to build the image with.
     #[arg(long, default_value = "dev")]
     profile: String,
@@ -89,7 +99,7 @@ pub(crate) fn run(arguments: &EndToEndArguments) -> Outcome {
             &tag,
         ],
     )?;
-    let outcome = test(&with, arguments.host.as_deref(), &arguments.only);
+    let outcome = test(&with, arguments);
     if !arguments.keep {
         with(&arguments.helm, &["uninstall", RELEASE, "--namespace", RELEASE, "--wait"])?;
     }
@@ -98,18 +108,31 @@ pub(crate) fn run(arguments: &EndToEndArguments) -> Outcome {
 
 fn test<E>(
     with: &impl Fn(&str, &[&str]) -> Result<(), E>,
-    host: Option<&str>,
-    only: &[String],
+    arguments: &EndToEndArguments,
 ) -> Result<(), E> {
+    let settings = [
+        ("MILLRACE_TEST_HOST", &arguments.host),
+        ("MILLRACE_CRDS", &arguments.crds),
+        ("MILLRACE_OTHER_IMAGE", &arguments.other),
+    ];
+    let settings = settings
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+    let mut cargo: Vec<String> = settings.collect();
+    cargo.extend(["MILLRACE_TEST_KUBERNETES=1", "cargo"].map(ToOwned::to_owned));
+    cargo.extend(["test", "--workspace", "--no-fail-fast", "--test"].map(ToOwned::to_owned));
+    let cargo: Vec<&str> = cargo.iter().map(String::as_str).collect();
     // Each pipeline has a Kafka of its own, and some tests end the operator: one after the other.
-    let alone = ["--", "--test-threads", "1"];
-    let host = host.map_or(String::new(), |host| format!("MILLRACE_TEST_HOST={host} "));
-    let cargo = format!("MILLRACE_TEST_KUBERNETES=1 {host}cargo test --workspace --no-fail-fast");
-    let only: Vec<&str> = only.iter().map(String::as_str).collect();
+    // They say how far they are.
+    let alone = ["--", "--nocapture", "--test-threads", "1"];
+    let only: Vec<&str> = arguments.only.iter().map(String::as_str).collect();
     // What the process answers itself, and what it does without its Secret, is not of a cluster.
     let examples = ["--skip", "all::", "--skip", "without_the_secret_it_does_not_start"];
-    let operator = with(&cargo, &[&["--test", "cluster"], &alone[..], &only[..]].concat());
+    let run = |tests: &[&[&str]]| {
+        let rest = tests.concat();
+        with("env", &[&cargo[..], &rest].concat())
+    };
+    let operator = run(&[&["cluster"], &alone, &only]);
     // Who mends one failure wants to know of the others.
-    let outside = [&["--test", "examples"], &alone[..], &examples[..], &only[..]].concat();
-    with(&cargo, &outside).and(operator)
+    run(&[&["examples"], &alone, &examples, &only]).and(operator)
 }

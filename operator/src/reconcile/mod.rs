@@ -25,6 +25,7 @@ use millrace_core::with_causes;
 use crate::apply;
 use crate::apply::Target;
 use crate::build::build;
+use crate::build::edge::ISSUED;
 use crate::context::Context;
 use crate::dereference;
 use crate::dereference::References;
@@ -41,6 +42,7 @@ use crate::pipeline::Tables;
 use crate::pipeline::WorkerReplicas;
 use crate::reasons;
 use crate::status;
+use crate::status::Certificate;
 use crate::status::Reached;
 use crate::status::Seen;
 use crate::status::Validity;
@@ -125,7 +127,7 @@ impl Pass<'_> {
         let wanted = wanted::wanted(&resource.spec);
         let mut named: HashSet<_> = wanted::names(&wanted).into_iter().collect();
         // A certificate that cert-manager renews.
-        named.insert((wanted::WantedKind::Secret, self.names.of("edge-certificate")));
+        named.insert((wanted::WantedKind::Secret, self.names.of(ISSUED)));
         self.context.named.set(self.key, named);
         let workers = self.context.scaling.decided(self.key).or_else(|| {
             let name = self.names.part(Part::Workers);
@@ -251,7 +253,7 @@ impl Pass<'_> {
             workers: None,
             reached: Reached::default(),
             partitions: None,
-            certificate: None,
+            certificate: Certificate::Unknown,
         };
         let (result, reason) = self.tell(&seen, written).await?;
         Ok(Passed { next: Action::requeue(LATE), result, reason })
@@ -303,7 +305,10 @@ impl Pass<'_> {
                 trust: last.trust,
             },
             partitions: last.partitions,
-            certificate: last.certificate_expiry.map(|time| time.0),
+            certificate: last
+                .certificate_expiry
+                .map(|time| Certificate::Until(time.0))
+                .unwrap_or_default(),
         };
         let (result, reason) = self.tell(&seen, written).await?;
         let next = if is_ready { LATE } else { self.until_ready(written) };
@@ -327,7 +332,7 @@ impl Pass<'_> {
             workers: self.following(),
             reached: Reached::default(),
             partitions: None,
-            certificate: None,
+            certificate: Certificate::Unknown,
         };
         match self.tell(&seen, written.as_ref()).await {
             Ok(_) => error,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
@@ -11,6 +10,7 @@ use kube::api::PartialObjectMeta;
 
 use super::Pass;
 use super::PassError;
+use crate::build::edge::certificate_secret;
 use crate::dereference;
 use crate::dereference::References;
 use crate::labels::PIPELINE;
@@ -21,6 +21,7 @@ use crate::owned::KindName;
 use crate::owned::Workload;
 use crate::pipeline::Pipeline;
 use crate::status;
+use crate::status::Certificate;
 use crate::status::Reached;
 
 impl Pass<'_> {
@@ -73,34 +74,37 @@ impl Pass<'_> {
         api.get_opt(&self.names.part(Part::Edge)).await.map_err(PassError::GetService)
     }
 
-    /// When the certificate that is served ends.
+    /// The certificate that is served.
     pub(super) async fn certificate(
         &self,
         pipeline: &Pipeline,
         references: &References,
-    ) -> Result<Option<Timestamp>, PassError> {
-        let tls = pipeline.exposure.tls.as_ref();
+    ) -> Result<Certificate, PassError> {
+        let until = |pem: &[u8]| status::expiry(pem).map(Certificate::Until).unwrap_or_default();
         if let Some(leaf) = &pipeline.material.edge {
-            return Ok(Some(leaf.expires));
+            return Ok(Certificate::Until(leaf.expires));
         }
-        if let Some(secret) = tls.and_then(|tls| tls.secret.as_ref()) {
+        let Some(tls) = &pipeline.exposure.tls else { return Ok(Certificate::Unknown) };
+        if let Some(secret) = &tls.secret {
             let content = references.secret(&secret.name);
-            return Ok(content.and_then(|content| status::expiry(content.get("tls.crt")?)));
+            return Ok(content
+                .and_then(|content| content.get("tls.crt"))
+                .map(until)
+                .unwrap_or_default());
         }
-        if tls.is_some_and(|tls| tls.cert_manager.is_some()) {
-            let name = self.names.of("edge-certificate");
-            let existing = dereference::existing(
-                &self.context.client,
-                &self.key.namespace,
-                vec![name.clone()],
-                Vec::new(),
-            )
-            .await?;
-            let certificate =
-                existing.secrets.get(&name).and_then(|secret| secret.data.as_ref()?.get("tls.crt"));
-            return Ok(certificate.and_then(|pem| status::expiry(&pem.0)));
+        if tls.cert_manager.is_none() {
+            return Ok(Certificate::Unknown);
         }
-        Ok(None)
+        let secret = certificate_secret(pipeline);
+        let client = &self.context.client;
+        let names = vec![secret.clone()];
+        let existing =
+            dereference::existing(client, &self.key.namespace, names, Vec::new()).await?;
+        let found = existing.secrets.get(&secret).and_then(|found| found.data.as_ref());
+        Ok(match found.and_then(|data| data.get("tls.crt")) {
+            Some(pem) => until(&pem.0),
+            None => Certificate::Awaited { secret },
+        })
     }
 
     /// How far the pods of an object are, as far as it is known.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::channel::mpsc;
+use serde_json::Value;
 
 use super::*;
 use crate::api_server::Server;
@@ -172,4 +173,26 @@ async fn another_operator_carries_out_an_edit_at_once_and_lets_an_invalid_one_wa
     run(&context, &edited).await;
     let written = server.written();
     assert!(written.contains(&"PATCH deployments/race-query".to_owned()), "{written:?}");
+}
+
+#[tokio::test]
+async fn the_certificate_that_cert_manager_makes_is_waited_for_and_its_end_is_told() {
+    let server = Server::default();
+    let context = context(&server, fixture::pipeline().images);
+    let secrets = "/api/v1/namespaces/factory/secrets";
+    run(&context, &race(1, |_| {})).await;
+    let end = server.object(STATUS)["status"]["certificateExpiry"].clone();
+    let own = server.object(&format!("{secrets}/race-edge-certificate"));
+    let issued = race(2, |race| {
+        let exposure = "{hosts: [race.example.com], tls: {certManager: {issuer: letsencrypt}}}";
+        race.spec.exposure = serde_yaml_ng::from_str(exposure).unwrap();
+    });
+    run(&context, &issued).await;
+    assert_eq!(condition(&server, "Ready"), "False CertificatePending");
+    assert_eq!(server.object(STATUS)["status"]["certificateExpiry"], Value::Null);
+    server.put(&format!("{secrets}/race-issued-certificate"), own);
+    run(&context, &issued).await;
+    assert_eq!(condition(&server, "Ready"), "False Waiting");
+    assert!(end.is_string());
+    assert_eq!(server.object(STATUS)["status"]["certificateExpiry"], end);
 }

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use millrace_api::TelemetryPipelineStatus;
 
+use super::Certificate;
 use super::PartState;
 use super::Seen;
 use super::waiting;
@@ -124,10 +125,19 @@ fn ready(seen: &Seen<'_>, states: &[PartState]) -> Told {
         .collect();
     if !waits.is_empty() {
         let message = format!("waiting for {}", waits.join(", "));
-        return match waiting::worst(seen.names.namespace(), seen.pods) {
-            Some(worst) => told("False", worst.reason, format!("{message}; {}", worst.message)),
-            None => told("False", reasons::WAITING, message),
-        };
+        let namespace = seen.names.namespace();
+        if let Some(worst) = waiting::worst(namespace, seen.pods) {
+            return told("False", worst.reason, format!("{message}; {}", worst.message));
+        }
+        if let Certificate::Awaited { secret } = &seen.certificate {
+            let message = format!(
+                "{message}; cert-manager has not made the Secret {secret} yet: see `kubectl -n \
+                 {namespace} describe certificate {}`",
+                seen.names.part(Part::Edge)
+            );
+            return told("False", reasons::CERTIFICATE_PENDING, message);
+        }
+        return told("False", reasons::WAITING, message);
     }
     let message = match &seen.reached.url {
         Some(url) => format!("everything runs; the dashboard is at {url}"),
@@ -266,7 +276,7 @@ mod tests {
             workers,
             reached: Reached::default(),
             partitions: None,
-            certificate: None,
+            certificate: Certificate::Unknown,
         };
         let now = Timestamp::from_second(60).unwrap();
         let conditions = conditions(&seen, &[], before.as_ref(), now);

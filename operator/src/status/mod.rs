@@ -73,8 +73,23 @@ pub struct Seen<'a> {
     pub reached: Reached,
     /// Partitions of all streams together.
     pub partitions: Option<i32>,
-    /// When the edge's certificate ends.
-    pub certificate: Option<Timestamp>,
+    /// The edge's certificate.
+    pub certificate: Certificate,
+}
+
+/// What is known of the certificate that the edge serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// Nothing, or there is none.
+    #[default]
+    Unknown,
+    /// When it ends.
+    Until(Timestamp),
+    /// cert-manager is to make it.
+    Awaited {
+        /// Name of the Secret that it will be in.
+        secret: String,
+    },
 }
 
 /// How workers keep up with what comes in.
@@ -128,7 +143,10 @@ pub fn compute(
         endpoints: seen.reached.endpoints.clone(),
         secrets: seen.reached.secrets.clone(),
         trust: seen.reached.trust.clone(),
-        certificate_expiry: seen.certificate.map(Time),
+        certificate_expiry: match seen.certificate {
+            Certificate::Until(time) => Some(Time(time)),
+            Certificate::Unknown | Certificate::Awaited { .. } => None,
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod document;
 mod images;
+mod kinds;
 mod parts;
 mod problem;
 mod references;
@@ -15,7 +16,6 @@ use kube::Resource as _;
 use kube::api::ObjectMeta;
 use millrace_api::ExposureMode;
 use millrace_api::TelemetryPipeline;
-use millrace_api::WorkerAutoscaler;
 use millrace_plan::Plan;
 use millrace_plan::model::SinkTarget;
 
@@ -145,6 +145,7 @@ pub fn validate(
         _ => None,
     };
     let workers = workers(resource, &plan, found, environment.kinds, &mut notes);
+    notes.extend(kinds::missing(&names, spec, environment.kinds));
     let pipeline = Pipeline {
         ingest: ways::has_ingest(&plan, &ways_in).then(|| ingest(resource, &plan, &mut notes)),
         query: query(resource, &workers, &mut notes),
@@ -243,13 +244,6 @@ fn workers(
                  that they read has more partitions; write {useful}, or raise partitions and \
                  generation of a stream"
             ));
-        }
-        if asked.autoscaler == WorkerAutoscaler::Keda && asked.max.is_some() && !has_keda {
-            notes.push(
-                "spec.scaling.workers.autoscaler is keda, which this cluster does not have: the \
-                 operator scales by itself; install KEDA, or write builtIn"
-                    .to_owned(),
-            );
         }
     }
     Workers {

@@ -2,6 +2,9 @@
 
 use crate::pipeline::Pipeline;
 
+/// Name, after the pipeline's, of the Secret that cert-manager writes.
+pub(crate) const ISSUED: &str = "issued-certificate";
+
 /// The Secret with the edge's `tls.crt` and `tls.key`: the one that the resource names, the one that
 /// cert-manager writes, or our own.
 pub(crate) fn certificate_secret(pipeline: &Pipeline) -> String {
@@ -11,7 +14,7 @@ pub(crate) fn certificate_secret(pipeline: &Pipeline) -> String {
         return secret.name.to_string();
     }
     match tls.and_then(|tls| tls.cert_manager.as_ref()) {
-        Some(_) => names.of("issued-certificate"),
+        Some(_) => names.of(ISSUED),
         None => names.of("edge-certificate"),
     }
 }

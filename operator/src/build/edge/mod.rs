@@ -8,6 +8,7 @@ mod service;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
+pub(crate) use self::certificate::ISSUED;
 pub(crate) use self::certificate::certificate_secret;
 pub(crate) use self::pods::build_edge_deployment;
 pub(crate) use self::service::build_edge_service;
