@@ -1,5 +1,6 @@
 //! Objects of kinds that others define: Gateway API, cert-manager, KEDA and Prometheus' operator.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;
 
@@ -27,9 +28,9 @@ fn objects_of_kinds_that_others_define_are_made_as_soon_as_the_kinds_are_there()
     let install = std::env::var("MILLRACE_CRDS");
     let (true, Ok(install)) = (over_kubernetes(), install) else { return };
     let begun = Instant::now();
-    let is_there = |kind: &str| kubectl(&["get", "crd", kind]).is_ok();
-    let (there, missing): (Vec<_>, Vec<_>) = KINDS.iter().partition(|(kind, _)| is_there(kind));
-    assert!(there.is_empty(), "{there:?}: nothing can be seen without them");
+    for (kind, _) in KINDS {
+        assert!(kubectl(&["get", "crd", kind]).is_err(), "{kind}: it has to be missing at first");
+    }
 
     let namespace = Namespace::new();
     // What is asked for has no servers to run with.
@@ -50,8 +51,8 @@ fn objects_of_kinds_that_others_define_are_made_as_soon_as_the_kinds_are_there()
     });
     say(begun, "without the kinds all else is made");
 
-    let _installed = Installed::new(&install, missing.iter().map(|(kind, _)| *kind).collect());
-    for (kind, name) in missing {
+    let _installed = Installed::by(&install);
+    for (kind, name) in KINDS {
         namespace.until(&format!("{kind} {name} is made"), |namespace| made(namespace, kind, name));
         say(begun, &format!("{kind} {name} is made"));
     }
@@ -78,7 +79,7 @@ fn pipeline() -> serde_json::Value {
             "streams": [{"name": "readings", "key": [".id"], "partitions": 4}],
             "ingest": [
                 {"name": "posted", "http": {"path": "/readings"}, "to": "readings"},
-                {"name": "published", "mqtt": {"listen": {"topic": "readings"}}, "to": "readings"},
+                {"name": "published", "mqtt": {"listen": {"topics": ["readings"]}}, "to": "readings"},
             ],
             "processors": [{"name": "same", "from": ["readings"], "map": ".seen = true"}],
             "broker": {"external": {"bootstrapServers": ["kafka.example.com:9092"]}},
@@ -94,17 +95,19 @@ fn pipeline() -> serde_json::Value {
 }
 
 /// Definitions that were not there before, and are not afterwards.
-struct Installed(Vec<&'static str>);
+struct Installed {
+    before: BTreeSet<String>,
+}
 
 impl Installed {
-    fn new(install: &str, kinds: Vec<&'static str>) -> Self {
+    fn by(install: &str) -> Self {
+        let installed = Self { before: definitions() };
         let mut words = install.split_whitespace();
         let output = Command::new(words.next().unwrap())
             .args(words)
             .args(["gateway", "cert-manager", "keda", "monitoring"])
             .output()
             .unwrap();
-        let installed = Self(kinds);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         installed
     }
@@ -112,8 +115,16 @@ impl Installed {
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        for kind in &self.0 {
-            let _ = kubectl(&["delete", "crd", kind, "--wait=false"]);
+        let now = definitions();
+        let new: Vec<&str> = now.difference(&self.before).map(String::as_str).collect();
+        if !new.is_empty() {
+            let _ = kubectl(&[&["delete", "--wait=false"], &new[..]].concat());
         }
     }
+}
+
+/// All definitions of the cluster, by name.
+fn definitions() -> BTreeSet<String> {
+    let names = kubectl(&["get", "crd", "--output", "name"]).unwrap_or_default();
+    names.lines().map(ToOwned::to_owned).collect()
 }
