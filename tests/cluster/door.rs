@@ -88,7 +88,8 @@ impl Door {
         }
     }
 
-    fn look(&self) {
+    /// Asks where it is.
+    pub(crate) fn look(&self) {
         let found = self.find();
         if found.is_some() {
             self.place.lock().unwrap().0 = found;

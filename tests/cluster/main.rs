@@ -25,6 +25,7 @@ mod killed;
 mod kinds;
 mod lag;
 mod load;
+mod lost;
 mod many;
 mod nodes;
 mod operator;

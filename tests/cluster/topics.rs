@@ -17,13 +17,18 @@ pub(crate) struct Found {
 
 /// All records of a stream, those of a partition in their order.
 pub(crate) fn read(fleet: &Fleet, stream: &str) -> Vec<Found> {
+    // Whoever looked for it last may have found where it was before a change.
+    fleet.door.look();
     let url = fleet.door.url().unwrap();
+    // The host that is declared while hosts are; and kube-proxy may be about to follow a change.
+    let how = ["--header", "Host: localhost", "--retry", "10", "--retry-connrefused"];
     let mut all = Vec::new();
     for partition in 0.. {
         let mut from = 0;
         loop {
             let path = format!("api/v1/streams/{stream}/records?limit=1000&partition={partition}");
-            let answer = curl(&[&format!("{url}/{path}&from={from}")]);
+            let address = format!("{url}/{path}&from={from}");
+            let answer = curl(&[&how[..], &[&address]].concat());
             if answer.status == 404 && partition > 0 {
                 // There are no more partitions.
                 return all;

@@ -88,6 +88,10 @@ pub(crate) fn of(pipeline: &Pipeline, role: Role) -> Configuration {
             reads = reads.and(&name, &secret.hash.0);
         }
     }
+    // What a process knows of a log is nothing to the one that takes its place.
+    if let Some(broker) = &pipeline.material.broker {
+        reads = reads.and("kafka-cluster", &broker.cluster_id);
+    }
     let mounts = mounted.iter().map(|(volume, path)| pod::read_mount(&volume.name, path)).collect();
     let mut arguments =
         vec![format!("{PIPELINE}/{DOCUMENT}"), "--connections".to_owned(), CONNECTIONS.to_owned()];

@@ -219,6 +219,11 @@ fn a_change_rolls_what_it_touches_alone() {
         rolled(|pipeline| pipeline.workers.resources = fixture::resources("1", "1Gi", "1Gi")),
         ["workers"]
     );
+    // Topics are made again, and what was read of the former log is forgotten.
+    let log = |pipeline: &mut Pipeline| {
+        pipeline.material.broker.as_mut().unwrap().cluster_id.push('1');
+    };
+    assert_eq!(rolled(log), ["ingest", "provision", "query", "workers"]);
     // Whoever reads them reads them again.
     let users = |pipeline: &mut Pipeline| {
         pipeline.secrets.get_mut("multivac-users").unwrap().hash = fixture::hash("changed");

@@ -45,15 +45,14 @@ pub(crate) fn marks(part: Part, material: &Material) -> Notes {
     marks
 }
 
-/// Hash of all users and passwords that have to be made in a managed Kafka and Postgres, and of which
-/// Kafka it is: another one asks for another run of the provision Job.
+/// Hash of all users and passwords that have to be made in a managed Kafka and Postgres: another one
+/// asks for another run of the provision Job.
 pub(crate) fn users_hash(material: &Material) -> String {
-    let cluster = material.broker.iter().map(|broker| broker.cluster_id.as_str());
     let broker = material.broker.iter().flat_map(|broker| [&broker.client, &broker.spare]);
     let database = material.database.iter().flat_map(users);
     let users = broker.chain(database);
     let texts = users.flat_map(|login| [login.username.as_str(), login.password.reveal()]);
-    hash(cluster.chain(texts))
+    hash(texts)
 }
 
 fn users(database: &DatabaseMaterial) -> [&Login; 7] {

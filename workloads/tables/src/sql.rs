@@ -34,6 +34,13 @@ pub(crate) fn written_columns(plan: &TablePlan) -> Vec<&str> {
     plan.columns.iter().map(|column| column.name.as_str()).chain([EVENT_TIME, EVENT_ID]).collect()
 }
 
+/// The statement that moves all rows of a table back by as much as a parameter says: those that are in
+/// the order of their offsets then come before offset 0, in the order that they had.
+pub(crate) fn before(table: &str, parameter: &str) -> String {
+    let time = quote(EVENT_TIME);
+    format!("UPDATE {table} SET {time} = {time} - {parameter}")
+}
+
 /// What an INSERT does where a row of the key is there already. The table's alias is `old`.
 pub(crate) fn on_conflict(plan: &TablePlan) -> String {
     let mut sql = format!("ON CONFLICT ({}) DO ", key(plan));

@@ -132,6 +132,15 @@ pub trait TableStore: Send + Sync + 'static {
         generation: i32,
     ) -> Result<Vec<(StreamName, Partition, Offset)>, ServeError>;
 
+    /// Has all sinks read from the beginning again, because the log is another one than before. Rows
+    /// stay; in tables of `arrived`, whose rows are told apart by the order in which they arrived,
+    /// they come before all that arrives from now on. Claims end. Returns whether any sink had read
+    /// anything: if not, nothing changes.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then nothing has changed.
+    async fn begin_anew(&self, arrived: &[SinkTable]) -> Result<bool, ServeError>;
+
     /// Takes a sink's partition over: from now on, commits under earlier claims fail. Returns the
     /// claim and the next offset to read, 0 at first.
     ///

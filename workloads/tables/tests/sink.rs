@@ -300,6 +300,10 @@ impl TableStore for Failing {
         self.tables.positions(sink, generation).await
     }
 
+    async fn begin_anew(&self, arrived: &[SinkTable]) -> Result<bool, ServeError> {
+        self.tables.begin_anew(arrived).await
+    }
+
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
         self.tables.claim(partition).await
     }

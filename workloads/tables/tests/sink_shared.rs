@@ -200,6 +200,10 @@ impl TableStore for Held {
         self.tables.positions(sink, generation).await
     }
 
+    async fn begin_anew(&self, arrived: &[SinkTable]) -> Result<bool, ServeError> {
+        self.tables.begin_anew(arrived).await
+    }
+
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
         self.tables.claim(partition).await
     }
@@ -316,5 +320,22 @@ async fn the_next_batch_is_read_while_the_last_one_is_written_and_no_more() {
     assert_eq!((bench.rows().await, read_to()), (0, 3000));
     bench.tables.holds.send_replace(false);
     until("everything is written", async || bench.rows().await == 5000).await;
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_position_of_another_log_is_refused_until_tables_begin_anew() {
+    let bench = Bench::new().await;
+    let (claim, _) = bench.tables.claim(&partition(0)).await.unwrap();
+    bench.tables.commit(&claim, "cars", &[], 0, 500).await.unwrap();
+    bench.append(0, (1..=3).map(seen)).await;
+    let process = bench.process();
+    process.log.assign(&[(0, 1)]);
+    let waits = "sink cars on coordinates partition 0 is waiting: sink `cars` has read up to 500, \
+                 and its stream ends at 3: the log is another one. Restore the log, or raise the \
+                 sink's `generation` to fill a new table";
+    until(waits, async || process.observer.not_ready() == [waits]).await;
+    assert!(bench.tables.begin_anew(&[]).await.unwrap());
+    until("it is written", async || bench.rows().await == 3).await;
     process.stop().await;
 }

@@ -73,6 +73,10 @@ impl TableStore for NoTables {
         Ok(Vec::new())
     }
 
+    async fn begin_anew(&self, _: &[SinkTable]) -> Result<bool, ServeError> {
+        Ok(false)
+    }
+
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
         Err(ClaimError { sink: partition.sink.clone(), reason: NONE.to_owned() })
     }

@@ -371,6 +371,12 @@ impl TableStore for PostgresStore {
         positions.map_err(|failure| not_served(sink, failure))
     }
 
+    async fn begin_anew(&self, arrived: &[SinkTable]) -> Result<bool, ServeError> {
+        let begun: Result<bool, Failure> = on!(self, connection =>
+            serving::begin_anew(&mut connection, &self.names, arrived));
+        begun.map_err(|failure| not_served("all tables", failure))
+    }
+
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
         let claimed: Result<(i64, Offset), Failure> =
             on!(self, connection => commit::claim(&mut connection, &self.names, partition));

@@ -16,6 +16,7 @@ use super::names::Names;
 use super::schema;
 use crate::ServeError;
 use crate::SinkTable;
+use crate::sql;
 use crate::sql::quote;
 
 /// What was refused, if the database did not fail.
@@ -106,6 +107,39 @@ pub(super) async fn positions(
             Ok((stream, partition, next))
         })
         .collect()
+}
+
+/// Moves all positions to the beginning, and rows that are in the order of their arrival before it.
+pub(super) async fn begin_anew(
+    connection: &mut PgConnection,
+    names: &Names,
+    arrived: &[SinkTable],
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    schema::lock(&mut transaction, names).await?;
+    let positions = &names.positions;
+    // The positions first, as commits do it: none is under way then.
+    let lock = format!(r#"SELECT "sink", "next" FROM {positions} FOR UPDATE"#);
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(AssertSqlSafe(lock)).fetch_all(&mut *transaction).await?;
+    if found.iter().all(|(_, next)| *next == 0) {
+        return Ok(false);
+    }
+    for table in in_order(arrived) {
+        let of = found.iter().filter(|(sink, _)| *sink == table.sink);
+        let most = of.map(|(_, next)| *next).max().unwrap_or_default();
+        let physical =
+            catalogue::physical(&mut transaction, names, &table.table, table.generation).await?;
+        let Some(physical) = physical.filter(|_| most > 0) else { continue };
+        let before = sql::before(&names.of(&physical), "$1");
+        sqlx::query(AssertSqlSafe(before)).bind(most).execute(&mut *transaction).await?;
+    }
+    let anew = format!(
+        r#"UPDATE {positions} SET "epoch" = "epoch" + 1, "next" = 0, "commit" = NULL WHERE "next" > 0"#
+    );
+    sqlx::query(AssertSqlSafe(anew)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// Tables in the order in which everyone locks them.

@@ -47,7 +47,7 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// Why a reader stops before its end.
 pub(super) enum Stop {
     Shutdown,
-    /// Someone else has claimed the partition.
+    /// Someone else has claimed the partition, or is to say where it begins in another log.
     Fenced(RunSinkError),
     Failed(RunSinkError),
 }
@@ -267,11 +267,12 @@ impl PartitionReader {
             .partition_info(&self.input.stream, self.partition)
             .map_err(|source| self.unreadable(source))?;
         if self.position > info.end {
-            return Err(Stop::Failed(RunSinkError::AnotherLog {
-                sink: self.sink.name.clone(),
-                position: self.position,
-                end: info.end,
-            }));
+            let sink = self.sink.name.clone();
+            let failure = RunSinkError::AnotherLog { sink, position: self.position, end: info.end };
+            // Where several processes share log and tables, one of them has tables begin anew with
+            // a new log.
+            let stop = if self.is_ours_alone { Stop::Failed } else { Stop::Fenced };
+            return Err(stop(failure));
         }
         if self.position < info.start {
             warn!(

@@ -199,6 +199,10 @@ impl TableStore for SqliteStore {
         serving::positions(&self.readers, sink, generation).await
     }
 
+    async fn begin_anew(&self, arrived: &[SinkTable]) -> Result<bool, ServeError> {
+        serving::begin_anew(&self.writer, arrived).await
+    }
+
     async fn claim(&self, partition: &SinkPartition) -> Result<(SinkClaim, Offset), ClaimError> {
         self.group.claim(partition).await
     }

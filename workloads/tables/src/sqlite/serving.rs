@@ -13,6 +13,7 @@ use sqlx::SqlitePool;
 use super::sql;
 use crate::ServeError;
 use crate::SinkTable;
+use crate::sql::before;
 use crate::sql::quote;
 
 /// The generation that is served.
@@ -94,6 +95,52 @@ pub(super) async fn positions(
             Ok((stream, partition, next))
         })
         .collect()
+}
+
+/// Moves all positions to the beginning, and rows that are in the order of their arrival before it.
+pub(super) async fn begin_anew(
+    writer: &SqlitePool,
+    arrived: &[SinkTable],
+) -> Result<bool, ServeError> {
+    let failed = |error| database("all tables", error);
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(r#"SELECT "sink", "next" FROM "_millrace_positions""#)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    if found.iter().all(|(_, next)| *next == 0) {
+        return Ok(false);
+    }
+    for table in arrived {
+        let failed = |error| database(&table.table, error);
+        let of = found.iter().filter(|(sink, _)| *sink == table.sink);
+        let most = of.map(|(_, next)| *next).max().unwrap_or_default();
+        let is_there = knows(&mut transaction, table).await.map_err(failed)?;
+        if most == 0 || !is_there {
+            continue;
+        }
+        let served = generation_of(&mut transaction, &table.table).await.map_err(failed)?;
+        let name = if served == Some(table.generation) {
+            table.table.clone()
+        } else {
+            sql::waiting_name(&table.table, table.generation)
+        };
+        let before = before(&quote(&name), "?");
+        sqlx::query(AssertSqlSafe(before))
+            .bind(most)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    }
+    sqlx::query(
+        r#"UPDATE "_millrace_positions" SET "epoch" = "epoch" + 1, "next" = 0 WHERE "next" > 0"#,
+    )
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
 }
 
 /// Forgets what a table looks like.

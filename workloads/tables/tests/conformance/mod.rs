@@ -1,6 +1,7 @@
 //! What every store must do, written against the trait. A rule is a function that gets an empty
 //! store; `rules!` makes a test of each.
 
+mod another_log;
 mod look_ups;
 mod partitions;
 
@@ -64,6 +65,9 @@ macro_rules! rules {
             a_divided_table_is_rebuilt_beside_the_old_and_exchanged,
             a_look_up_in_a_divided_table_filters_orders_and_pages,
             the_length_of_partitions_and_the_retention_may_change,
+            another_log_is_read_from_its_beginning_and_rows_stay,
+            what_arrived_from_another_log_came_before_all_that_arrives,
+            rows_of_several_logs_stay_in_the_order_of_their_arrival,
         );
     };
     ($make:path; $($rule:ident),* $(,)?) => {
@@ -76,6 +80,7 @@ macro_rules! rules {
         )*
     };
 }
+pub(crate) use another_log::*;
 pub(crate) use look_ups::*;
 pub(crate) use partitions::*;
 pub(crate) use rules;

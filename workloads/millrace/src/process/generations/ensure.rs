@@ -6,14 +6,19 @@ use millrace_archive::ArchiveSinks;
 use millrace_ingest::KafkaIntake;
 use millrace_log::Log;
 use millrace_plan::Plan;
+use millrace_tables::SinkTable;
 use millrace_tables::TableStore;
+use millrace_tables::sink::RowOrder;
 use millrace_tables::sink::TableSink;
+use tracing::warn;
 
 use super::edition::Edition;
 use super::edition::Parts;
 use super::error::OpenGenerationsError;
+use super::ledger::Commanded;
 use super::ledger::Ledger;
 use super::reconcile::check_lowered;
+use super::reconcile::edition;
 use super::reconcile::pending;
 use super::reconcile::reconciled;
 use super::reconcile::resting;
@@ -35,6 +40,28 @@ pub(crate) async fn prepare(
     let resting = resting(&ledger, &wanted, pending.as_ref(), &served);
     ensure_log(&**log, &served).await?;
     ensure_tables(&**log, tables, &served, pending.as_ref(), &resting).await
+}
+
+/// Has tables read a log from its beginning that was never read: what they have is of another one,
+/// and stays.
+pub(super) async fn begin_anew(
+    declared: &Plan,
+    tables: &dyn TableStore,
+) -> Result<(), OpenGenerationsError> {
+    let edition = edition(declared, &Commanded::default());
+    let sinks = edition.table_sinks();
+    let arrived: Vec<SinkTable> = sinks
+        .iter()
+        .filter(|sink| sink.inputs.iter().all(|input| input.order == RowOrder::Offset))
+        .map(Edition::sink_table)
+        .collect();
+    if tables.begin_anew(&arrived).await? {
+        warn!(
+            message = "The tables were filled from another log. Their rows stay, and this log is read from \
+                       its beginning."
+        );
+    }
+    Ok(())
 }
 
 /// Makes the streams and tasks of an edition.

@@ -30,7 +30,9 @@ pub(crate) enum OpenGenerationsError {
     /// The tables are of another log.
     #[error(
         "table `{table}` is of generation {found}, and the log knows none above {known}: the two do not belong \
-         together. Restore both from one backup, or move {table}'s file away to fill it from the log"
+         together. Restore both from one backup, raise the sink's `generation` by {} to go on with the rows that are \
+         there, or move the table away to fill it from the log",
+        found - known
     )]
     OtherLog {
         /// The table.

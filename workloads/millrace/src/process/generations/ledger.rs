@@ -258,6 +258,11 @@ impl LedgerStore {
         Ok(Self { log, claim, authority, ledger, is_written, overtaken })
     }
 
+    /// Whether the log has ever had a ledger: if not, nothing was read of it either.
+    pub(crate) const fn is_written(&self) -> bool {
+        self.is_written
+    }
+
     /// The ledger as it was last written.
     pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -25,6 +25,7 @@ use super::begin::beginnings;
 use super::begin::check_length;
 use super::edition::Edition;
 use super::edition::Parts;
+use super::ensure::begin_anew;
 use super::ensure::ensure_log;
 use super::ensure::ensure_tables;
 use super::error::OpenGenerationsError;
@@ -97,6 +98,9 @@ impl Serving {
         let mut store = LedgerStore::open(Arc::clone(&log), authority).await?;
         let wanted = declared.generations().into();
         check_lowered(store.ledger(), &wanted)?;
+        if authority == Authority::Alone && !store.is_written() {
+            begin_anew(&declared, &*tables).await?;
+        }
         let (served, pending) = reconcile(&declared, &log, &mut store, &wanted).await?;
         let resting = resting(store.ledger(), &wanted, pending.as_ref(), &served);
         ensure_log(&*log, &served).await?;
