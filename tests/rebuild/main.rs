@@ -1,5 +1,5 @@
 //! The drill over Kafka and Postgres: the table emptied behind the processes' back, and rebuilt from
-//! the topic alone, while clients go on writing.
+//! the topic alone, while clients go on writing; and tables whose Kafka is another one than before.
 //!
 //! `MILLRACE_ROWS` sets how many rows there are before (1001).
 
@@ -8,6 +8,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod another_log;
 
 use std::path::Path;
 use std::process::Command;
@@ -83,10 +85,9 @@ fn command(number: usize) -> Append {
     }
 }
 
-async fn fill(log: &KafkaLog, rows: usize) {
-    let mut numbers = 0..rows;
+async fn fill(log: &KafkaLog, mut commands: impl Iterator<Item = Append>) {
     loop {
-        let appends: Vec<_> = numbers.by_ref().take(2000).map(command).collect();
+        let appends: Vec<_> = commands.by_ref().take(2000).collect();
         if appends.is_empty() {
             return;
         }
@@ -132,7 +133,7 @@ fn an_emptied_table_comes_back_from_kafka_while_writes_go_on() {
     let plan = content::plan(&resource);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let log = runtime.block_on(open_log(&connections, &plan));
-    runtime.block_on(fill(&log, rows));
+    runtime.block_on(fill(&log, (0..rows).map(command)));
     runtime.block_on(log.close());
     let spawn = |role, name| Process::spawn(role, name, &resource, &connections, folder, &[]);
     let (mut first, mut second) = (spawn("worker", "worker-0"), spawn("worker", "worker-1"));

@@ -110,7 +110,12 @@ fn command(role: &str, resource: &Path, connections: &Connections) -> Command {
 
 /// Makes topics, tables and roles.
 pub(crate) fn provision(resource: &Path, connections: &Connections) {
-    let output = command("provision", resource, connections).output().unwrap();
+    provision_with(resource, connections, &[]);
+}
+
+/// The same with further arguments.
+pub(crate) fn provision_with(resource: &Path, connections: &Connections, arguments: &[&str]) {
+    let output = command("provision", resource, connections).args(arguments).output().unwrap();
     let told = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&told));
 }

@@ -23,6 +23,7 @@ use millrace_log::ReadLimit;
 use millrace_log::StreamConfig;
 use millrace_log::kafka::KafkaLog;
 use millrace_log::kafka::KafkaSettings;
+use millrace_log::kafka::ReadAhead;
 use millrace_plan::model::Retention;
 use process::peak_resident_kib;
 use process::process_cpu;
@@ -61,6 +62,7 @@ async fn main() -> Result<(), Failure> {
         replication_factor: 1,
         tls: None,
         sasl: None,
+        read_ahead: ReadAhead::default(),
     };
     let log = KafkaLog::connect(settings, "bench", "bench-0").await?;
     for case in &CASES {

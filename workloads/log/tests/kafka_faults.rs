@@ -24,6 +24,7 @@ use millrace_log::StreamConfig;
 use millrace_log::kafka::ConnectKafkaError;
 use millrace_log::kafka::KafkaLog;
 use millrace_log::kafka::KafkaSettings;
+use millrace_log::kafka::ReadAhead;
 use millrace_plan::model::Retention;
 use millrace_services::Kafka;
 use rdkafka::ClientConfig;
@@ -52,6 +53,7 @@ fn settings(servers: &str, prefix: &str) -> KafkaSettings {
         replication_factor: 1,
         tls: None,
         sasl: None,
+        read_ahead: ReadAhead::default(),
     }
 }
 

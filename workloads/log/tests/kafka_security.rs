@@ -24,6 +24,7 @@ use millrace_log::kafka::KafkaLog;
 use millrace_log::kafka::KafkaSasl;
 use millrace_log::kafka::KafkaSettings;
 use millrace_log::kafka::KafkaTls;
+use millrace_log::kafka::ReadAhead;
 use millrace_services::Kafka;
 use millrace_services::KafkaOptions;
 use millrace_services::Security;
@@ -74,6 +75,7 @@ async fn clients_prove_who_they_are_in_every_way_that_can_be_configured() {
         replication_factor: 1,
         tls: Some(tls),
         sasl,
+        read_ahead: ReadAhead::default(),
     };
     let mutual =
         |prefix: &str, tls| settings(kafka.mutual_tls_servers().unwrap(), prefix, tls, None);
@@ -146,6 +148,7 @@ async fn a_token_is_read_again_before_it_expires() {
             ..Default::default()
         }),
         sasl: Some(KafkaSasl::OAuthBearer { token_file: token_file.clone() }),
+        read_ahead: ReadAhead::default(),
     };
     let plain = KafkaSettings {
         bootstrap_servers: vec![kafka.bootstrap_servers()],

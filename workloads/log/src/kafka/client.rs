@@ -23,6 +23,7 @@ use super::quiet;
 use super::settings::KafkaSasl;
 use super::settings::KafkaSettings;
 use super::settings::KafkaTls;
+use super::settings::ReadAhead;
 use super::token;
 
 /// Largest message that a topic takes: the largest value of an event, its key and its headers.
@@ -133,7 +134,7 @@ pub(super) fn config(
             config.set("transactional.id", id);
             config.set("transaction.timeout.ms", "10000");
         }
-        Role::Reader { group } => read(&mut config, group),
+        Role::Reader { group } => read(&mut config, group, settings.read_ahead),
         Role::Member { group } => take_part(&mut config, group),
         Role::Admin => {}
     }
@@ -169,7 +170,7 @@ fn produce(config: &mut ClientConfig) {
     );
 }
 
-fn read(config: &mut ClientConfig, group: &str) {
+fn read(config: &mut ClientConfig, group: &str, ahead: ReadAhead) {
     config.set("group.id", group);
     set(
         config,
@@ -184,12 +185,21 @@ fn read(config: &mut ClientConfig, group: &str) {
             // fetch that is under way.
             ("fetch.wait.max.ms", "100"),
             ("fetch.min.bytes", "1"),
-            ("fetch.message.max.bytes", "1048576"),
             ("fetch.error.backoff.ms", "200"),
             ("fetch.queue.backoff.ms", "10"),
-            // Of each partition, beside one fetch of it.
-            ("queued.min.messages", "20000"),
-            ("queued.max.messages.kbytes", "2048"),
+        ],
+    );
+    // Of each partition: bytes of a fetch, compressed and in whole batches, and what waits beside one.
+    let (fetch, messages, kilobytes) = match ahead {
+        ReadAhead::Batches => ("1048576", "20000", "2048"),
+        ReadAhead::Pages => ("65536", "1000", "256"),
+    };
+    set(
+        config,
+        &[
+            ("fetch.message.max.bytes", fetch),
+            ("queued.min.messages", messages),
+            ("queued.max.messages.kbytes", kilobytes),
         ],
     );
 }

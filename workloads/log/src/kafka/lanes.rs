@@ -24,6 +24,7 @@ use super::lane::Lane;
 use super::lane::Lease;
 use super::names::Names;
 use super::settings::KafkaSettings;
+use super::settings::ReadAhead;
 use super::topics::Topics;
 use crate::ReadBatch;
 use crate::ReadError;
@@ -45,6 +46,10 @@ const ENOUGH_LANES: usize = 8;
 
 /// Places that nobody follows or reads at for so long are given up.
 const UNUSED: Duration = Duration::from_mins(1);
+
+/// Most places that wait for a reader of pages, beside those that are followed: what was fetched ahead
+/// for each takes megabytes where records are small.
+const PLACES: usize = 16;
 
 /// Reads partitions.
 pub(super) struct Lanes {
@@ -165,6 +170,9 @@ impl Lanes {
         if let Some(lease) = lanes.iter().find_map(|lane| lane.take_at(&place, topic, from)) {
             return Ok(lease);
         }
+        if self.settings.read_ahead == ReadAhead::Pages {
+            make_room(&lanes);
+        }
         let mut lease = match take_any(&lanes, &place) {
             Some(lease) => lease,
             None => self.take_new(&place).await?,
@@ -221,10 +229,7 @@ impl Lanes {
     fn is_needed(&self, cursor: &Cursor) -> bool {
         let topic = self.topics.get(&cursor.topic.stream);
         let is_there = topic.is_some_and(|topic| Arc::ptr_eq(&topic, &cursor.topic));
-        let extent = cursor.topic.partition(cursor.partition);
-        let is_followed =
-            extent.is_some_and(|extent| extent.is_followed() && cursor.next >= extent.end());
-        is_there && (is_followed || cursor.used.elapsed() < UNUSED)
+        is_there && (is_followed(cursor) || cursor.used.elapsed() < UNUSED)
     }
 
     /// Gives up all places, and all lanes.
@@ -239,6 +244,31 @@ impl Lanes {
         });
         drop(closed.await);
     }
+}
+
+/// Gives up those places that were not read at for the longest time.
+fn make_room(lanes: &[Arc<Lane>]) {
+    let mut used = Vec::new();
+    for lane in lanes {
+        lane.retain(|_, cursor| {
+            used.extend((!is_followed(cursor)).then_some(cursor.used));
+            true
+        });
+    }
+    if used.len() < PLACES {
+        return;
+    }
+    let (_, oldest, _) = used.select_nth_unstable_by(PLACES - 1, |a, b| b.cmp(a));
+    let oldest = *oldest;
+    for lane in lanes {
+        lane.retain(|_, cursor| is_followed(cursor) || cursor.used > oldest);
+    }
+}
+
+/// Whether a cursor waits at the end of a partition for those who follow it.
+fn is_followed(cursor: &Cursor) -> bool {
+    let extent = cursor.topic.partition(cursor.partition);
+    extent.is_some_and(|extent| extent.is_followed() && cursor.next >= extent.end())
 }
 
 /// A cursor for the place, of a lane that does not read there, or not any more.
@@ -277,20 +307,12 @@ mod tests {
 
     #[tokio::test]
     async fn another_consumer_takes_over_from_one_that_fetches_nothing_of_what_is_there() {
-        let servers = millrace_services::kafka().unwrap();
-        let prefix = format!("lanes-{:016x}.", rand::random::<u64>());
-        let settings = serde_json::json!({"bootstrapServers": servers.split(',').collect::<Vec<_>>(), "prefix": prefix});
-        let settings: KafkaSettings = serde_json::from_value(settings).unwrap();
+        let settings = settings();
         let log = KafkaLog::connect(settings.clone(), "test", "test-0").await.unwrap();
         log.ensure_streams(&[stream("a", 1)]).await.unwrap();
         log.append((0..3).map(|number| append("a", 0, "k", number)).collect()).await.unwrap();
 
-        let names = Names::new(prefix);
-        let cluster = Arc::new(Cluster::new(&settings, &names).unwrap());
-        let admin = Admin::new(&settings).unwrap();
-        let topics = Arc::new(Topics::new(names.clone(), Arc::clone(&cluster), admin));
-        topics.refresh().await.unwrap();
-        let (lanes, _arrivals) = Lanes::new(&settings, &names, Arc::clone(&topics), cluster);
+        let (lanes, topics, _arrivals) = lanes_over(&settings).await;
         let name: StreamName = "a".parse().unwrap();
         let read = async |from| {
             lanes.read(&name, 0, from, ReadLimit::default()).await.unwrap().entries.len()
@@ -313,5 +335,55 @@ mod tests {
         lanes.tidy();
         let left = lanes.open.lock().clone();
         assert!(left.len() == 1 && !Arc::ptr_eq(&left[0], &first));
+    }
+
+    #[tokio::test]
+    async fn who_reads_pages_of_many_partitions_keeps_few_places() {
+        let settings = KafkaSettings { read_ahead: ReadAhead::Pages, ..settings() };
+        let log = KafkaLog::connect(settings.clone(), "test", "test-0").await.unwrap();
+        log.ensure_streams(&[stream("a", 24)]).await.unwrap();
+        let all = (0..24).flat_map(|part| (0..3).map(move |n| append("a", part, "k", n)));
+        log.append(all.collect()).await.unwrap();
+        let (lanes, topics, _arrivals) = lanes_over(&settings).await;
+        let name: StreamName = "a".parse().unwrap();
+        let topic = topics.find(&name).await.unwrap().unwrap();
+        for partition in 0..24 {
+            topic.partition(partition).unwrap().reaches(3);
+        }
+        let limit = ReadLimit { entries: 2, ..ReadLimit::default() };
+        for (from, entries) in [(0, 2), (2, 1)] {
+            for partition in 0..24 {
+                let read = lanes.read(&name, partition, from, limit).await.unwrap();
+                assert_eq!(read.entries.len(), entries, "partition {partition} from {from}");
+            }
+            let mut places = 0;
+            for lane in &*lanes.open.lock() {
+                lane.retain(|_, _| {
+                    places += 1;
+                    true
+                });
+            }
+            assert_eq!(places, PLACES);
+        }
+    }
+
+    fn settings() -> KafkaSettings {
+        let servers = millrace_services::kafka().unwrap();
+        let servers: Vec<_> = servers.split(',').collect();
+        let prefix = format!("lanes-{:016x}.", rand::random::<u64>());
+        let settings = serde_json::json!({"bootstrapServers": servers, "prefix": prefix});
+        serde_json::from_value(settings).unwrap()
+    }
+
+    async fn lanes_over(
+        settings: &KafkaSettings,
+    ) -> (Lanes, Arc<Topics>, UnboundedReceiver<Arc<Signal>>) {
+        let names = Names::new(settings.prefix.clone().unwrap());
+        let cluster = Arc::new(Cluster::new(settings, &names).unwrap());
+        let admin = Admin::new(settings).unwrap();
+        let topics = Arc::new(Topics::new(names.clone(), Arc::clone(&cluster), admin));
+        topics.refresh().await.unwrap();
+        let (lanes, arrivals) = Lanes::new(settings, &names, Arc::clone(&topics), cluster);
+        (lanes, topics, arrivals)
     }
 }

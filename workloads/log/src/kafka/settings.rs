@@ -24,6 +24,20 @@ pub struct KafkaSettings {
     /// Who we are. Default: what `tls` says, or nobody.
     #[serde(default)]
     pub sasl: Option<KafkaSasl>,
+    /// How much is fetched ahead of readers. It is the process that knows this, not the file.
+    #[serde(skip)]
+    pub read_ahead: ReadAhead,
+}
+
+/// How much is fetched ahead of who reads, for each partition that is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadAhead {
+    /// Megabytes: for those who read everything, as fast as they can.
+    #[default]
+    Batches,
+    /// Little more than is asked for, and few places are kept open: for people who look into
+    /// partitions here and there, in a process whose memory must not grow with what they look at.
+    Pages,
 }
 
 const fn one() -> i32 {

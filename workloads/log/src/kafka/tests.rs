@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::KafkaLog;
 use super::KafkaSettings;
+use super::ReadAhead;
 use crate::Log;
 use crate::conformance::LogFactory;
 
@@ -23,6 +24,7 @@ impl Prefix {
             replication_factor: 1,
             tls: None,
             sasl: None,
+            read_ahead: ReadAhead::default(),
         })
     }
 }

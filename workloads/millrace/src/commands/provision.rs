@@ -35,7 +35,8 @@ use crate::process::shared::Shared;
 Examples:
   millrace provision race.yaml --connections /etc/millrace/connections
   millrace provision race.yaml --connections ./connections --wait 300
-  millrace provision race.yaml --connections ./connections --dry-run")]
+  millrace provision race.yaml --connections ./connections --dry-run
+  millrace provision race.yaml --connections ./connections --begin-anew")]
 pub(crate) struct ProvisionArguments {
     /// File with a TelemetryPipeline.
     file: PathBuf,
@@ -54,6 +55,12 @@ pub(crate) struct ProvisionArguments {
     #[arg(long)]
     dry_run: bool,
 
+    /// Have all tables read the streams from their beginning; their rows stay. For tables that were
+    /// restored beside another Kafka than they were filled from. No worker should run meanwhile: one
+    /// that has nothing to write does not see it.
+    #[arg(long, conflicts_with = "dry_run")]
+    begin_anew: bool,
+
     #[command(flatten)]
     config_maps: ConfigMaps,
 }
@@ -67,7 +74,7 @@ pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> 
     let connections = Connections::read(&arguments.connections, has_tables(&plan))?;
     let until = Instant::now() + Duration::from_secs(arguments.wait);
     let (mut needs, roles) = loop {
-        let failure = match make(&plan, connections.clone(), arguments.dry_run).await {
+        let failure = match make(&plan, connections.clone(), &arguments).await {
             Ok(made) => break made,
             Err(failure) if failure.may_pass() && Instant::now() < until => failure,
             Err(failure) => return Err(failure),
@@ -102,8 +109,9 @@ pub(crate) async fn run(arguments: ProvisionArguments, output: OutputFormat) -> 
 async fn make(
     plan: &Plan,
     mut connections: Connections,
-    dry_run: bool,
+    arguments: &ProvisionArguments,
 ) -> Result<(Vec<Need>, bool), Failure> {
+    let dry_run = arguments.dry_run;
     let prefix = connections.prefix(&plan.pipeline);
     let mut roles = false;
     if !dry_run {
@@ -119,7 +127,7 @@ async fn make(
             difference::needs(plan, &shared, &prefix).await.map_err(Exit::Unavailable.of())?;
         needs::check(&before)?;
         if !dry_run {
-            provision(plan, &shared).await?;
+            provision(plan, &shared, arguments.begin_anew).await?;
         }
         Ok::<_, Failure>(before)
     };

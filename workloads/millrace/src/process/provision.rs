@@ -13,6 +13,7 @@ use crate::process::generations::Ledger;
 use crate::process::generations::LedgerError;
 use crate::process::generations::OpenGenerationsError;
 use crate::process::generations::Serving;
+use crate::process::generations::begin_anew;
 use crate::process::generations::ledger_stage;
 use crate::process::generations::prepare;
 use crate::process::generations::requests;
@@ -45,8 +46,13 @@ impl From<ProvisionError> for Failure {
     }
 }
 
-/// Makes what is missing. May be called again at any time, also while the pipeline runs.
-pub(crate) async fn provision(plan: &Plan, shared: &Shared) -> Result<(), ProvisionError> {
+/// Makes what is missing. May be called again at any time, also while the pipeline runs. To begin anew
+/// is to have tables read from the beginning; with a log that was never read they do so anyway.
+pub(crate) async fn provision(
+    plan: &Plan,
+    shared: &Shared,
+    is_anew: bool,
+) -> Result<(), ProvisionError> {
     let Shared { log, tables } = shared;
     log.ensure_tasks(&[ledger_stage(), requests::stage()])
         .await
@@ -55,7 +61,11 @@ pub(crate) async fn provision(plan: &Plan, shared: &Shared) -> Result<(), Provis
     // Whoever leads takes over what the resource has new, and nobody else writes the ledger. Where
     // there is none, it comes last: processes begin when they see it.
     prepare(plan, log, &**tables, &found.clone().unwrap_or_else(Ledger::new)).await?;
-    if found.is_none() {
+    if let Some(ledger) = found {
+        if is_anew {
+            begin_anew(plan, &ledger, &**tables).await?;
+        }
+    } else {
         let view = Arc::new(LogView::new(Arc::clone(log), ViewNames::default()));
         let tables = Arc::clone(tables);
         Serving::open_as(Authority::Alone, plan.clone(), view, tables).await?;

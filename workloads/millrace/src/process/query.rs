@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use millrace_core::with_causes;
 use millrace_ingest::Acceptor;
 use millrace_log::Log;
+use millrace_log::kafka::ReadAhead;
 use millrace_observe::Observer;
 use millrace_plan::Plan;
 use millrace_query::QueryState;
@@ -53,9 +54,10 @@ impl QueryProcess {
     /// Opens the HTTP port, and that for operators where it has an address.
     pub(crate) async fn open(
         plan: Plan,
-        options: SeparateOptions,
+        mut options: SeparateOptions,
         admin: Option<SocketAddr>,
     ) -> Result<Self, BeginError> {
+        options.connections.kafka.read_ahead = ReadAhead::Pages;
         let exposure = with_open_probes(&plan.exposure);
         let admin = match admin {
             Some(address) => Some(AdminPort::open(address, options.grace).await?),

@@ -197,7 +197,7 @@ impl Port {
         shutdown: &CancellationToken,
     ) -> Result<Option<Connected>, Failure> {
         let Some(shared) = self.reach(shutdown).await? else { return Ok(None) };
-        provision(&self.plan, &shared).await?;
+        provision(&self.plan, &shared, false).await?;
         Ok(self.follow(shared, shutdown).await)
     }
 

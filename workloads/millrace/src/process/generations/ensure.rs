@@ -15,7 +15,6 @@ use tracing::warn;
 use super::edition::Edition;
 use super::edition::Parts;
 use super::error::OpenGenerationsError;
-use super::ledger::Commanded;
 use super::ledger::Ledger;
 use super::reconcile::check_lowered;
 use super::reconcile::edition;
@@ -42,13 +41,13 @@ pub(crate) async fn prepare(
     ensure_tables(&**log, tables, &served, pending.as_ref(), &resting).await
 }
 
-/// Has tables read a log from its beginning that was never read: what they have is of another one,
-/// and stays.
-pub(super) async fn begin_anew(
+/// Has tables read a log from its beginning: what they have is of another one, and stays.
+pub(crate) async fn begin_anew(
     declared: &Plan,
+    ledger: &Ledger,
     tables: &dyn TableStore,
 ) -> Result<(), OpenGenerationsError> {
-    let edition = edition(declared, &Commanded::default());
+    let edition = edition(declared, &ledger.commanded);
     let sinks = edition.table_sinks();
     let arrived: Vec<SinkTable> = sinks
         .iter()

@@ -28,6 +28,7 @@ mod switching;
 pub(crate) use begin::BeginRebuildError;
 pub(crate) use edition::Edition;
 pub(crate) use edition::Parts as PartNames;
+pub(crate) use ensure::begin_anew;
 pub(crate) use ensure::prepare;
 pub(crate) use error::OpenGenerationsError;
 pub(crate) use follower::Follower;

@@ -99,7 +99,7 @@ impl Serving {
         let wanted = declared.generations().into();
         check_lowered(store.ledger(), &wanted)?;
         if authority == Authority::Alone && !store.is_written() {
-            begin_anew(&declared, &*tables).await?;
+            begin_anew(&declared, store.ledger(), &*tables).await?;
         }
         let (served, pending) = reconcile(&declared, &log, &mut store, &wanted).await?;
         let resting = resting(store.ledger(), &wanted, pending.as_ref(), &served);
