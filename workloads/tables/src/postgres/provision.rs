@@ -145,9 +145,14 @@ async fn provision(
     let [worker, query, analysts] =
         [&roles.worker, &roles.query, &roles.analysts].map(|role| quote(role));
     let database = quote(&settings.database);
+    // In one transaction with the lock: of two who change the database's rights at once, as several
+    // pipelines in one database do, Postgres refuses one.
     run(
         connection,
-        &format!("GRANT CONNECT ON DATABASE {database} TO {worker}, {query}, {analysts}"),
+        &format!(
+            "SELECT pg_advisory_xact_lock(hashtextextended('millrace database', 0)); \
+             GRANT CONNECT ON DATABASE {database} TO {worker}, {query}, {analysts}"
+        ),
     )
     .await?;
     // Whoever makes something for a role has to be a member of it.

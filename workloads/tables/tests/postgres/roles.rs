@@ -59,6 +59,16 @@ fn user(place: &Place, name: &str) -> Place {
     place.as_user(&format!("{}_{name}", place.schema()), "secret")
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn several_pipelines_of_a_database_may_be_provisioned_at_once() {
+    for _ in 0..4 {
+        let all: Vec<_> = (0..8).map(|_| tokio::spawn(provisioned())).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_role_may_do_what_its_processes_do_and_no_more() {
     let place = provisioned().await;
