@@ -36,8 +36,9 @@ pub(crate) struct EndToEndArguments {
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
 
-    /// A program that installs definitions of others, called with `gateway cert-manager keda
-    /// monitoring`, on a cluster that has none of them. Without it objects of theirs are not tested.
+    /// A program that installs definitions of others, by its name or whole path, called with `gateway
+    /// cert-manager keda monitoring`, on a cluster that has none of them. Without it objects of theirs
+    /// are not tested.
     #[arg(long, value_name = "COMMAND")]
     crds: Option<String>,
 
