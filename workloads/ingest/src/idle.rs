@@ -4,6 +4,10 @@
 //! The mark is part of the log from then on, so that a replay needs no clock. None is written
 //! while `--until-end` runs: there the end of input releases everything.
 //!
+//! Only what could have been heard is silence: not the time in which an input is on its way into the
+//! log, nor that in which this process did not get to run, nor that of which the log does not know
+//! yet what others have appended.
+//!
 //! Several processes may watch a stream. Each knows the marks of the others for what they are, so
 //! that all see the same silence; a mark that two of them write says the same twice.
 
@@ -29,6 +33,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
+
+use crate::acceptor::Acceptor;
 
 /// How long after a start clients may take to come back before their silence counts.
 pub const RECONNECT_GRACE: Duration = Duration::from_secs(10);
@@ -61,6 +67,7 @@ pub struct IdleWatcher {
 /// One stream and what is known of it.
 struct Watched {
     log: Arc<dyn Log>,
+    acceptor: Acceptor,
     stream: StreamName,
     disorder: i64,
     idle: Duration,
@@ -123,9 +130,10 @@ enum MarkIdleError {
 }
 
 impl IdleWatcher {
-    /// A watcher of all streams of the plan that declare `idle`.
+    /// A watcher of all streams of the plan that declare `idle`; `acceptor` is what their events
+    /// come in by.
     #[must_use]
-    pub fn new(plan: &Plan, log: &Arc<dyn Log>) -> Self {
+    pub fn new(plan: &Plan, log: &Arc<dyn Log>, acceptor: &Acceptor) -> Self {
         let streams = plan
             .streams
             .iter()
@@ -133,6 +141,7 @@ impl IdleWatcher {
                 let StreamOrigin::Ingested(ingested) = &stream.origin else { return None };
                 Some(Watched {
                     log: Arc::clone(log),
+                    acceptor: acceptor.clone(),
                     stream: stream.name.clone(),
                     disorder: i64::try_from(ingested.disorder.as_millis()).unwrap_or(i64::MAX),
                     idle: ingested.idle?,
@@ -174,7 +183,14 @@ impl Watched {
             };
             match checked {
                 Ok(Quiet::Settled) => self.input().await,
-                Ok(Quiet::Until(deadline)) => tokio::time::sleep_until(deadline).await,
+                Ok(Quiet::Until(deadline)) => {
+                    tokio::time::sleep_until(deadline).await;
+                    // Who did not get to run has not listened.
+                    let deaf = deadline.elapsed();
+                    for partition in &mut self.partitions {
+                        partition.since += deaf;
+                    }
+                }
                 Err(error) => {
                     if !failing {
                         warn!(
@@ -200,21 +216,23 @@ impl Watched {
     /// Looks at every partition once and marks those that are silent.
     async fn check(&mut self, counts_from: Instant) -> Result<Quiet, MarkIdleError> {
         let now = Instant::now();
+        let cannot_look = |source| MarkIdleError::Look { stream: self.stream.clone(), source };
         let mut infos = Vec::with_capacity(self.partitions.len());
         let mut silent = Vec::with_capacity(self.partitions.len());
         for (partition, silence) in (0..).zip(&mut self.partitions) {
+            // Asked before the log is: what was appended meanwhile is then found there.
+            if self.acceptor.is_appending(&self.stream, partition) {
+                silence.since = silence.since.max(now);
+            }
+            let age = self.log.end_age(&self.stream, partition).map_err(cannot_look)?;
             let looked = look(&*self.log, &self.stream, partition, silence, now.max(counts_from));
-            let mut info = looked
-                .await
-                .map_err(|source| MarkIdleError::Look { stream: self.stream.clone(), source })?;
-            let mut is_silent = info.end <= silence.end && now >= silence.since + self.idle;
+            let mut info = looked.await.map_err(cannot_look)?;
+            let mut is_silent = info.end <= silence.end && now >= silence.since + self.idle + age;
             if is_silent && silence.has_gap {
                 // Others may have written what this process has not seen.
                 let from = silence.end.saturating_sub(LAST_ENTRIES).max(info.start);
-                is_silent =
-                    look_back(&*self.log, &self.stream, partition, silence, from).await.map_err(
-                        |source| MarkIdleError::Look { stream: self.stream.clone(), source },
-                    )?;
+                let looked = look_back(&*self.log, &self.stream, partition, silence, from);
+                is_silent = looked.await.map_err(cannot_look)?;
             }
             info.highest_event_time = info.highest_event_time.max(silence.highest_event_time);
             info.highest_mark = info.highest_mark.max(silence.highest_mark);

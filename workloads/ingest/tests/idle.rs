@@ -4,16 +4,21 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use millrace_core::EventId;
 use millrace_core::Headers;
 use millrace_core::Partition;
 use millrace_core::Record;
+use millrace_ingest::Acceptor;
 use millrace_ingest::IdleWatcher;
+use millrace_ingest::Incoming;
 use millrace_log::Append;
 use millrace_log::Entry;
 use millrace_log::Log;
+use millrace_observe::Observer;
+use millrace_plan::Plan;
 use millrace_plan::model::IngestedStream;
 use support::MemoryLog;
 use tokio::time::sleep;
@@ -43,9 +48,15 @@ fn watch(partitions: Partition, heartbeat: bool) -> Arc<MemoryLog> {
 fn watch_log(log: &Arc<MemoryLog>, partitions: Partition, heartbeat: bool) -> CancellationToken {
     let ingested = IngestedStream { heartbeat, ..support::coordinates() };
     let plan = support::plan(ingested, partitions, Vec::new());
+    watch_input(log, &plan).1
+}
+
+/// Starts a watcher of a log, and what takes in the messages of a plan.
+fn watch_input(log: &Arc<MemoryLog>, plan: &Plan) -> (Acceptor, CancellationToken) {
     let (shared, cancel): (Arc<dyn Log>, _) = (log.clone(), CancellationToken::new());
-    tokio::spawn(IdleWatcher::new(&plan, &shared).run(cancel.clone()));
-    cancel
+    let acceptor = Acceptor::new(plan, log.clone(), &Observer::default());
+    tokio::spawn(IdleWatcher::new(plan, &shared, &acceptor).run(cancel.clone()));
+    (acceptor, cancel)
 }
 
 const fn millis(millis: u64) -> Duration {
@@ -80,6 +91,64 @@ async fn a_stream_that_cannot_take_input_is_not_silent_and_what_was_held_comes_f
     assert!(log.marks("coordinates", 0).is_empty());
     event(&log, 0, 990).await;
     sleep(millis(1000)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_log_that_has_stalled_is_not_silent() {
+    const MESSAGE: &str =
+        r#"{"timestamp": 1010, "carIndex": 2, "location": {"lat": 51.35, "long": -0.54}}"#;
+    let log = support::race_log();
+    let ingested = IngestedStream { heartbeat: true, ..support::coordinates() };
+    let plan = support::plan(ingested, 1, vec![support::cars()]);
+    let (acceptor, _) = watch_input(&log, &plan);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    let stall = log.stall().await;
+    let message = Incoming {
+        topic: "carCoordinates",
+        client_id: None,
+        user: None,
+        body: MESSAGE.into(),
+        arrival: 1010,
+    };
+    let stored = async {
+        acceptor.accept(&message).await.unwrap();
+        assert!(log.marks("coordinates", 0).is_empty());
+        sleep(millis(450)).await;
+        assert!(log.marks("coordinates", 0).is_empty());
+        sleep(millis(110)).await;
+        assert_eq!(log.marks("coordinates", 0), [1011]);
+    };
+    let end_of_stall = async {
+        sleep(millis(5000)).await;
+        drop(stall);
+    };
+    tokio::join!(stored, end_of_stall);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_the_process_did_not_run_is_no_silence() {
+    let log = watch(1, true);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    sleep(millis(300)).await;
+    tokio::time::advance(millis(10_000)).await;
+    sleep(millis(100)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    sleep(millis(200)).await;
+    assert_eq!(log.marks("coordinates", 0), [1001]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_of_which_the_log_does_not_know_what_others_appended_is_no_silence() {
+    let log = watch(1, true);
+    sleep(millis(20_000)).await;
+    event(&log, 0, 1000).await;
+    log.end_age.store(1000, Ordering::SeqCst);
+    sleep(millis(1450)).await;
+    assert!(log.marks("coordinates", 0).is_empty());
+    sleep(millis(110)).await;
     assert_eq!(log.marks("coordinates", 0), [1001]);
 }
 
@@ -206,8 +275,9 @@ async fn two_watchers_that_start_at_once_both_follow_a_silent_partition() {
 async fn cancelling_ends_the_watcher() {
     let plan = support::plan(support::coordinates(), 2, Vec::new());
     let log: Arc<dyn Log> = MemoryLog::new(&[("coordinates", 2), ("dead-letters", 1)]);
+    let acceptor = Acceptor::new(&plan, Arc::clone(&log), &Observer::default());
     let cancel = CancellationToken::new();
-    let running = tokio::spawn(IdleWatcher::new(&plan, &log).run(cancel.clone()));
+    let running = tokio::spawn(IdleWatcher::new(&plan, &log, &acceptor).run(cancel.clone()));
     sleep(millis(20_000)).await;
     cancel.cancel();
     running.await.unwrap();

@@ -22,6 +22,8 @@ pub use group::*;
 pub use model::*;
 pub use view::*;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use millrace_core::Offset;
 use millrace_core::Partition;
@@ -102,6 +104,13 @@ pub trait Log: Send + Sync + 'static {
         stream: &StreamName,
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError>;
+
+    /// How old the known end of a partition is: what others have appended since then may be unknown.
+    /// Zero where nobody else appends.
+    ///
+    /// # Errors
+    /// When the stream or partition is unknown.
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError>;
 
     /// The next offset that a consumer group will read; none if it never committed.
     ///

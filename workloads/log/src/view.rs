@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -156,6 +157,10 @@ impl Log for LogView {
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
         self.log.partition_info(&self.names().stream(stream), partition)
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.log.end_age(&self.names().stream(stream), partition)
     }
 
     async fn group_offset(

@@ -108,6 +108,7 @@ async fn appends_are_refused_in_time_while_the_broker_is_away_and_go_on_by_thems
     end.mark_unchanged();
 
     kafka.kill(0);
+    let killed = Instant::now();
     let began = Instant::now();
     let refused = log.append(vec![append("a", 0, "k", 2, 0)]).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
@@ -125,9 +126,13 @@ async fn appends_are_refused_in_time_while_the_broker_is_away_and_go_on_by_thems
     // A reader at the end is not told that anything is wrong; it reads nothing.
     let batch = log.read(&name("a"), 0, 1, ReadLimit::default()).await.unwrap();
     assert_eq!((batch.entries.len(), batch.next), (0, 1));
+    // Where the partition ends was told before.
+    let away = killed.elapsed();
+    assert!(log.end_age(&name("a"), 0).unwrap() >= away);
 
     kafka.restart(0).unwrap();
     until("it is writable again", || async { log.check_writable().await.is_ok() }).await;
+    until("the end is told", || async { log.end_age(&name("a"), 0).unwrap() < away }).await;
     log.append(vec![append("a", 0, "k", 4, 0)]).await.unwrap();
     end.changed().await.unwrap();
     let read = read_all(&*log, "a", 0).await.unwrap();

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -137,6 +138,10 @@ impl Log for AssignedLog {
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
         self.log.partition_info(stream, partition)
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.log.end_age(stream, partition)
     }
 
     async fn group_offset(

@@ -1,6 +1,7 @@
 //! A log that fails at random: sometimes before it does what it was asked, sometimes after.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -80,6 +81,10 @@ impl Log for FaultyLog {
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
         self.log.partition_info(stream, partition)
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.log.end_age(stream, partition)
     }
 
     async fn group_offset(

@@ -30,6 +30,7 @@ use crate::acceptor::replay;
 use crate::acceptor::route::Decision;
 use crate::acceptor::route::Incoming;
 use crate::acceptor::route::Route;
+use crate::acceptor::under_way::UnderWay;
 
 /// Stage of dead letters whose topic no way in takes.
 pub(super) const UNROUTED_STAGE: &str = "ingest";
@@ -49,6 +50,7 @@ struct Shared {
     log: Arc<dyn Log>,
     metrics: Metrics,
     unrouted: RouteMetrics,
+    under_way: UnderWay,
 }
 
 /// What became of a message that needs no further attention.
@@ -126,7 +128,8 @@ impl Acceptor {
             .collect();
         let by_name = routes.iter().map(|r| (r.name().to_owned(), Arc::clone(r))).collect();
         let unrouted = metrics.route("", UNROUTED_STAGE, Protocol::Mqtt);
-        Self { shared: Arc::new(Shared { routes, by_name, log, metrics, unrouted }) }
+        let under_way = UnderWay::new(plan);
+        Self { shared: Arc::new(Shared { routes, by_name, log, metrics, unrouted, under_way }) }
     }
 
     /// The way in of this name.
@@ -209,6 +212,7 @@ impl Acceptor {
     /// Appends entries at once, all or none.
     pub(crate) async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
         let begun = Instant::now();
+        let _on_their_way = self.shared.under_way.begin(&entries);
         let offsets = self.shared.log.append(entries).await?;
         self.shared.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(offsets)
@@ -220,7 +224,13 @@ impl Acceptor {
         if entries.is_empty() {
             return Ok(());
         }
+        let _on_their_way = self.shared.under_way.begin(&entries);
         self.shared.log.append(entries).await.map(drop)
+    }
+
+    /// Whether something is being appended to a partition of a stream that declares `idle`.
+    pub(crate) fn is_appending(&self, stream: &StreamName, partition: Partition) -> bool {
+        self.shared.under_way.is_any(stream, partition)
     }
 }
 

@@ -1,8 +1,8 @@
 //! From an incoming message to a durable record, or to a dead letter with the reason.
 //!
 //! `route` decides what a message becomes and `event` what an event of a `request` does (pure, no
-//! I/O), `topic` what a record of another's topic does; `accept` appends it; `replay` feeds dead letters and recorded requests in again; `metrics`
-//! counts.
+//! I/O), `topic` what a record of another's topic does; `accept` appends it; `under_way` knows what is being appended;
+//! `replay` feeds dead letters and recorded requests in again; `metrics` counts.
 
 mod accept;
 mod check;
@@ -14,6 +14,7 @@ mod replay;
 mod request;
 mod route;
 mod topic;
+mod under_way;
 
 pub use accept::Accepted;
 pub use accept::Acceptor;

@@ -5,6 +5,7 @@ pub mod broker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub struct MemoryLog {
     groups: Mutex<BTreeMap<(String, StreamName, Partition), Offset>>,
     tasks: Mutex<BTreeMap<TaskName, (i64, Vec<InputPosition>)>>,
     refusals: AtomicUsize,
+    /// How old the known ends are, in milliseconds.
+    pub end_age: AtomicU64,
+    /// Whoever has it makes all appends wait.
+    stall: tokio::sync::Mutex<()>,
     /// The next so many commits fail.
     pub refused_commits: AtomicUsize,
     /// The next so many commits are made, and their callers not told.
@@ -59,6 +64,8 @@ impl MemoryLog {
             groups: Mutex::default(),
             tasks: Mutex::default(),
             refusals: AtomicUsize::new(0),
+            end_age: AtomicU64::new(0),
+            stall: tokio::sync::Mutex::default(),
             refused_commits: AtomicUsize::new(0),
             lost_answers: AtomicUsize::new(0),
             largest: AtomicUsize::new(usize::MAX),
@@ -82,6 +89,11 @@ impl MemoryLog {
     /// The next so many appends fail.
     pub fn refuse(&self, times: usize) {
         self.refusals.store(times, Ordering::SeqCst);
+    }
+
+    /// Appends wait until what is returned is dropped.
+    pub async fn stall(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.stall.lock().await
     }
 
     pub fn entries(&self, stream: &str, partition: Partition) -> Vec<Entry> {
@@ -167,6 +179,7 @@ impl Log for MemoryLog {
     }
 
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<Offset>, AppendError> {
+        let _turn = self.stall.lock().await;
         self.attempts.fetch_add(1, Ordering::SeqCst);
         let less = |n: usize| n.checked_sub(1);
         if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
@@ -228,6 +241,10 @@ impl Log for MemoryLog {
             }
         }
         Ok(info)
+    }
+
+    fn end_age(&self, _: &StreamName, _: Partition) -> Result<Duration, ReadError> {
+        Ok(Duration::from_millis(self.end_age.load(Ordering::SeqCst)))
     }
 
     async fn group_offset(

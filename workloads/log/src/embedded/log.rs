@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -202,6 +203,10 @@ impl Log for EmbeddedLog {
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
         Ok(self.shared.streams.find(stream, partition)?.info())
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.shared.streams.find(stream, partition).map(|_| Duration::ZERO)
     }
 
     async fn group_offset(

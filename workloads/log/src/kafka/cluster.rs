@@ -191,6 +191,7 @@ impl Cluster {
         if list.count() == 0 {
             return Ok(());
         }
+        let asked = Instant::now().into_std();
         // The name of this method in librdkafka is misleading: it also takes these two places.
         let answer =
             self.ask("offsets", move |consumer| consumer.offsets_for_times(list, PATIENCE)).await;
@@ -214,7 +215,7 @@ impl Cluster {
             {
                 match which {
                     Offset::Beginning => extent.starts(offset),
-                    _ => extent.reaches(offset),
+                    _ => extent.ends(offset, asked),
                 }
             }
         }

@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use millrace_core::Mark;
 use millrace_core::Offset;
@@ -131,6 +133,8 @@ impl Times {
 pub(super) struct Extent {
     start: AtomicI64,
     end: watch::Sender<Offset>,
+    /// When the cluster was asked last where it ends, of the questions that it has answered.
+    asked: Mutex<Instant>,
     times: Mutex<Times>,
 }
 
@@ -139,6 +143,7 @@ impl Default for Extent {
         Self {
             start: AtomicI64::new(0),
             end: watch::channel(0).0,
+            asked: Mutex::new(Instant::now()),
             times: Mutex::new(Times::default()),
         }
     }
@@ -168,6 +173,18 @@ impl Extent {
             *known = end.max(*known);
             further
         });
+    }
+
+    /// The cluster was asked then, and says that it ends here.
+    pub(super) fn ends(&self, end: Offset, asked: Instant) {
+        self.reaches(end);
+        let mut last = self.asked.lock();
+        *last = asked.max(*last);
+    }
+
+    /// How long ago the cluster was asked where it ends.
+    pub(super) fn end_age(&self) -> Duration {
+        self.asked.lock().elapsed()
     }
 
     /// These times are in the partition.

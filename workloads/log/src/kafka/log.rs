@@ -1,6 +1,7 @@
 //! The log itself: what each method is done by.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -15,6 +16,7 @@ use super::append::Appender;
 use super::client::ConfigureKafkaError;
 use super::cluster::Cluster;
 use super::ends::Keeper;
+use super::extent::Extent;
 use super::extent::Topic;
 use super::external;
 use super::health::Health;
@@ -143,6 +145,18 @@ impl KafkaLog {
         topic.ok_or_else(|| ReadError::UnknownStream { stream: stream.clone(), partition })
     }
 
+    /// What is known of a partition's extent.
+    fn of_extent<T>(
+        &self,
+        stream: &StreamName,
+        partition: Partition,
+        what: impl FnOnce(&Extent) -> T,
+    ) -> Result<T, ReadError> {
+        let topic = self.known(stream, partition)?;
+        let found = topic.partition(partition).map(what);
+        found.ok_or_else(|| ReadError::UnknownStream { stream: stream.clone(), partition })
+    }
+
     /// An error once the log is closed.
     fn open(&self) -> Result<(), ReadError> {
         if self.health.is_closed() {
@@ -194,9 +208,7 @@ impl Log for KafkaLog {
         stream: &StreamName,
         partition: Partition,
     ) -> Result<watch::Receiver<Offset>, ReadError> {
-        let topic = self.known(stream, partition)?;
-        let followed = topic.partition(partition).map(super::extent::Extent::follow);
-        followed.ok_or_else(|| ReadError::UnknownStream { stream: stream.clone(), partition })
+        self.of_extent(stream, partition, Extent::follow)
     }
 
     fn partition_info(
@@ -204,9 +216,11 @@ impl Log for KafkaLog {
         stream: &StreamName,
         partition: Partition,
     ) -> Result<PartitionInfo, ReadError> {
-        let topic = self.known(stream, partition)?;
-        let info = topic.partition(partition).map(super::extent::Extent::info);
-        info.ok_or_else(|| ReadError::UnknownStream { stream: stream.clone(), partition })
+        self.of_extent(stream, partition, Extent::info)
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.of_extent(stream, partition, Extent::end_age)
     }
 
     async fn group_offset(

@@ -86,7 +86,7 @@ impl WaysIn {
         let subscriptions =
             MqttSubscriptions::start(plan, acceptor, observer, secrets, &parts.stop);
         parts.tasks.spawn(subscriptions.closed());
-        let watcher = IdleWatcher::new(plan, log);
+        let watcher = IdleWatcher::new(plan, log, acceptor);
         let stop: CancellationToken = parts.stop.clone();
         parts.tasks.spawn(async move { watcher.run(stop).await });
         Ok(())
