@@ -280,3 +280,17 @@ fn dumps_of_a_database_are_kept_elsewhere_and_come_back() {
     assert_eq!(code, 65);
     assert!(error.contains("has a 5.dump of 4 bytes, the folder one of 7"), "{error}");
 }
+
+#[test]
+fn dumps_are_not_looked_for_in_a_folder_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let address = nowhere.to_str().unwrap();
+    for arguments in [&["dumps", "list", address][..], &["dumps", "fetch", ".", address]] {
+        let output = millrace(arguments);
+        assert_eq!(output.status.code(), Some(66));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(&format!("there is no folder {address}: check")), "{error}");
+        assert!(!nowhere.exists());
+    }
+}

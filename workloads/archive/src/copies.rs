@@ -23,6 +23,7 @@ use crate::store::DeclaredStore;
 use crate::store::OpenStore;
 use crate::store::OpenStores as _;
 use crate::store::UseStoreError;
+use crate::store::check_there;
 use crate::store::choose_tls;
 use crate::store::refused;
 
@@ -87,7 +88,8 @@ pub enum CopyFileError {
 }
 
 impl FileCopies {
-    /// Opens the store, and asks it whether it lets us in.
+    /// Opens the store to write to it, and asks it whether it lets us in. A folder is made where it
+    /// is not there.
     ///
     /// # Errors
     /// It is not there, or refuses us.
@@ -95,6 +97,18 @@ impl FileCopies {
         choose_tls();
         let declared = DeclaredStore::new(address.clone(), Arc::new(folders.clone()));
         Ok(Self { store: declared.open().await?, address })
+    }
+
+    /// Opens the store to read what is there.
+    ///
+    /// # Errors
+    /// It is not there, or refuses us.
+    pub async fn open_existing(
+        address: StoreAddress,
+        folders: &Folders,
+    ) -> Result<Self, UseStoreError> {
+        check_there(&address, folders)?;
+        Self::open(address, folders).await
     }
 
     /// The copies that are there, by name.

@@ -108,6 +108,9 @@ pub enum UseStoreError {
         /// Why not.
         source: IoError,
     },
+    /// The folder that is to be read is not there.
+    #[error("there is no folder {}: check the address", .0.display())]
+    NoFolder(PathBuf),
     /// The store refuses, or does not answer.
     #[error("{0}")]
     Refused(String),
@@ -240,6 +243,14 @@ pub(crate) fn check_declared(
         Address::Bucket { provider: Provider::Azure, .. } => drop(azure(address, folders)?),
     }
     Ok(())
+}
+
+/// Checks that there is a folder, where the address is that of one: what is only read is not made.
+pub(crate) fn check_there(address: &StoreAddress, folders: &Folders) -> Result<(), UseStoreError> {
+    match Address::parse(&address.url, &folders.data)? {
+        Address::Folder(folder) if !folder.is_dir() => Err(UseStoreError::NoFolder(folder)),
+        _ => Ok(()),
+    }
 }
 
 fn make_folder(folder: &FilePath) -> Result<(), UseStoreError> {

@@ -119,7 +119,8 @@ impl From<CopyDumpsError> for Failure {
         let exit = match &error {
             CopyDumpsError::Folder { .. }
             | CopyDumpsError::Empty(_)
-            | CopyDumpsError::Missing { .. } => Exit::NoInput,
+            | CopyDumpsError::Missing { .. }
+            | CopyDumpsError::Store(UseStoreError::NoFolder(_)) => Exit::NoInput,
             CopyDumpsError::AnotherOne { .. } => Exit::Data,
             CopyDumpsError::Exists(_) => Exit::CannotCreate,
             CopyDumpsError::Store(_) | CopyDumpsError::Copy(CopyFileError::Store(_)) => {
@@ -144,10 +145,22 @@ pub(crate) async fn run(arguments: DumpsArguments, output: OutputFormat) -> Outc
 }
 
 impl StoreArguments {
+    /// To write to it.
     async fn open(self) -> Result<FileCopies, CopyDumpsError> {
+        let (address, folders) = self.address();
+        Ok(FileCopies::open(address, &folders).await?)
+    }
+
+    /// To read what is there.
+    async fn open_existing(self) -> Result<FileCopies, CopyDumpsError> {
+        let (address, folders) = self.address();
+        Ok(FileCopies::open_existing(address, &folders).await?)
+    }
+
+    fn address(self) -> (StoreAddress, Folders) {
         let folders = Folders { data: PathBuf::new(), secrets: Some(self.secrets) };
         let Self { url, endpoint, region, credentials, .. } = self;
-        Ok(FileCopies::open(StoreAddress { url, endpoint, region, credentials }, &folders).await?)
+        (StoreAddress { url, endpoint, region, credentials }, folders)
     }
 }
 
@@ -175,7 +188,7 @@ async fn copy(folder: &Path, store: StoreArguments, keep: usize, output: OutputF
 }
 
 async fn list(store: StoreArguments, output: OutputFormat) -> Outcome {
-    let copies = store.open().await?;
+    let copies = store.open_existing().await?;
     let there = dumps(copies.list().await.map_err(CopyDumpsError::from)?);
     match output {
         OutputFormat::Json => {
@@ -200,7 +213,7 @@ async fn fetch(
     output: OutputFormat,
 ) -> Outcome {
     let url = store.url.clone();
-    let copies = store.open().await?;
+    let copies = store.open_existing().await?;
     let there = dumps(copies.list().await.map_err(CopyDumpsError::from)?);
     let name = match dump {
         Some(name) if there.iter().any(|copy| copy.name == name) => name,
