@@ -107,10 +107,11 @@ pub struct RequestRateSpec {
     /// Requests a second, 1 to 1000000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub per_second: i32,
-    /// Requests beyond that are taken at once, 0 to 1000000. Default 0.
-    #[serde(default)]
+    /// Requests that may come at once, ahead of that rate, 0 to 1000000. Default: as many as
+    /// `perSecond`. With 0 they have to be as far apart as the rate says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
-    pub burst: i32,
+    pub burst: Option<i32>,
 }
 
 /// What a request's pod is chosen by, so that requests alike go to the same one while it lives:

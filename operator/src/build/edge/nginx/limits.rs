@@ -35,7 +35,7 @@ pub(super) fn write(text: &mut Text, pipeline: &Pipeline) {
     if let Some(requests) = &exposure.edge.requests {
         let rate = requests.per_second;
         text.line(format_args!("limit_req_zone {CLIENT} zone=requests:{ZONE} rate={rate}r/s;"));
-        match requests.burst {
+        match requests.burst.unwrap_or(rate) {
             0 => text.line("limit_req zone=requests;"),
             burst => text.line(format_args!("limit_req zone=requests burst={burst} nodelay;")),
         }

@@ -57,6 +57,14 @@ async fn a_client_that_sends_too_much_is_told_to_come_again() {
 }
 
 #[tokio::test]
+async fn the_requests_of_a_second_may_come_at_once() {
+    let bed = Bed::start(&pipeline("{edge: {requests: {perSecond: 20}}}")).await;
+    for _ in 0..15 {
+        assert_eq!(bed.get("/x").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_client_has_no_more_connections_than_it_may() {
     use tokio::io::AsyncReadExt as _;
     use tokio::io::AsyncWriteExt as _;
