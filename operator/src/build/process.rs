@@ -83,7 +83,7 @@ pub(crate) fn build_template(pipeline: &Pipeline, process: Process<'_>) -> PodTe
         image: Some(pipeline.images.millrace.clone()),
         command: Some(vec![PROGRAM.to_owned()]),
         args: Some(arguments),
-        env: Some(vec![pod_name()]),
+        env: Some(environment(role)),
         ports: Some(process.ports.iter().map(|(name, port)| container_port(name, *port)).collect()),
         resources: Some(process.resources.clone()),
         volume_mounts: Some(configuration.mounts),
@@ -129,6 +129,21 @@ pub(crate) fn build_service(pipeline: &Pipeline, part: Part, ports: &[(&str, u16
         }),
         ..Service::default()
     }
+}
+
+fn environment(role: Role) -> Vec<EnvVar> {
+    let mut environment = vec![pod_name()];
+    if matches!(role, Role::Query) {
+        environment.push(arenas());
+    }
+    environment
+}
+
+/// Bounds the heaps among which glibc spreads threads. Each look into a partition has threads of its
+/// own, and by default there may be eight heaps a processor, of which each keeps what it once took:
+/// without this, memory grows with every reader that comes.
+fn arenas() -> EnvVar {
+    EnvVar { name: "MALLOC_ARENA_MAX".to_owned(), value: Some("2".to_owned()), ..EnvVar::default() }
 }
 
 fn pod_name() -> EnvVar {

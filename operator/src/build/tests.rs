@@ -142,6 +142,16 @@ fn secrets_are_in_secrets_alone_and_never_in_the_environment() {
 }
 
 #[test]
+fn who_opens_partitions_for_every_reader_spreads_over_few_heaps() {
+    for (part, template) in templates(&fixture::pipeline()) {
+        let container = &template["spec"]["containers"][0];
+        let mut variables = container["env"].as_array().into_iter().flatten();
+        let few = serde_json::json!({"name": "MALLOC_ARENA_MAX", "value": "2"});
+        assert_eq!(variables.any(|one| *one == few), part == "query", "{part}");
+    }
+}
+
+#[test]
 fn every_object_belongs_to_the_pipeline_and_is_there_once() {
     for pipeline in all() {
         let built = build(&pipeline);
