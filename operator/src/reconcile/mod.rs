@@ -305,10 +305,7 @@ impl Pass<'_> {
                 trust: last.trust,
             },
             partitions: last.partitions,
-            certificate: last
-                .certificate_expiry
-                .map(|time| Certificate::Until(time.0))
-                .unwrap_or_default(),
+            certificate: last.certificate_expiry.map(|time| time.0).into(),
         };
         let (result, reason) = self.tell(&seen, written).await?;
         let next = if is_ready { LATE } else { self.until_ready(written) };

@@ -80,17 +80,13 @@ impl Pass<'_> {
         pipeline: &Pipeline,
         references: &References,
     ) -> Result<Certificate, PassError> {
-        let until = |pem: &[u8]| status::expiry(pem).map(Certificate::Until).unwrap_or_default();
         if let Some(leaf) = &pipeline.material.edge {
             return Ok(Certificate::Until(leaf.expires));
         }
         let Some(tls) = &pipeline.exposure.tls else { return Ok(Certificate::Unknown) };
         if let Some(secret) = &tls.secret {
             let content = references.secret(&secret.name);
-            return Ok(content
-                .and_then(|content| content.get("tls.crt"))
-                .map(until)
-                .unwrap_or_default());
+            return Ok(content.and_then(|content| status::expiry(content.get("tls.crt")?)).into());
         }
         if tls.cert_manager.is_none() {
             return Ok(Certificate::Unknown);
@@ -102,7 +98,7 @@ impl Pass<'_> {
             dereference::existing(client, &self.key.namespace, names, Vec::new()).await?;
         let found = existing.secrets.get(&secret).and_then(|found| found.data.as_ref());
         Ok(match found.and_then(|data| data.get("tls.crt")) {
-            Some(pem) => until(&pem.0),
+            Some(pem) => status::expiry(&pem.0).into(),
             None => Certificate::Awaited { secret },
         })
     }

@@ -78,10 +78,9 @@ pub struct Seen<'a> {
 }
 
 /// What is known of the certificate that the edge serves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {
     /// Nothing, or there is none.
-    #[default]
     Unknown,
     /// When it ends.
     Until(Timestamp),
@@ -90,6 +89,12 @@ pub enum Certificate {
         /// Name of the Secret that it will be in.
         secret: String,
     },
+}
+
+impl From<Option<Timestamp>> for Certificate {
+    fn from(end: Option<Timestamp>) -> Self {
+        end.map_or(Self::Unknown, Self::Until)
+    }
 }
 
 /// How workers keep up with what comes in.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use millrace_core::Offset;
 use millrace_plan::model::Keep;
 use millrace_plan::model::TablePlan;
 
@@ -32,6 +33,12 @@ pub(crate) fn key(plan: &TablePlan) -> String {
 /// All columns of a row, in declared order and then the hidden ones.
 pub(crate) fn written_columns(plan: &TablePlan) -> Vec<&str> {
     plan.columns.iter().map(|column| column.name.as_str()).chain([EVENT_TIME, EVENT_ID]).collect()
+}
+
+/// How far a sink has read in any of its partitions, of sinks with the next offset of each.
+pub(crate) fn read_to(positions: &[(String, Offset)], sink: &str) -> Offset {
+    let own = positions.iter().filter(|(of, _)| of == sink);
+    own.map(|(_, next)| *next).max().unwrap_or_default()
 }
 
 /// The statement that moves all rows of a table back by as much as a parameter says: those that are in

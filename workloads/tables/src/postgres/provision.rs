@@ -10,6 +10,7 @@ use ring::pbkdf2;
 use serde::Deserialize;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
+use sqlx::Connection as _;
 use sqlx::PgConnection;
 use tokio::time::timeout;
 
@@ -145,16 +146,15 @@ async fn provision(
     let [worker, query, analysts] =
         [&roles.worker, &roles.query, &roles.analysts].map(|role| quote(role));
     let database = quote(&settings.database);
-    // In one transaction with the lock: of two who change the database's rights at once, as several
-    // pipelines in one database do, Postgres refuses one.
+    // Of two pipelines that change the rights of one database at once, Postgres refuses one.
+    let mut transaction = connection.begin().await?;
+    schema::lock_database(&mut transaction).await?;
     run(
-        connection,
-        &format!(
-            "SELECT pg_advisory_xact_lock(hashtextextended('millrace database', 0)); \
-             GRANT CONNECT ON DATABASE {database} TO {worker}, {query}, {analysts}"
-        ),
+        &mut transaction,
+        &format!("GRANT CONNECT ON DATABASE {database} TO {worker}, {query}, {analysts}"),
     )
     .await?;
+    transaction.commit().await?;
     // Whoever makes something for a role has to be a member of it.
     run(
         connection,

@@ -97,8 +97,19 @@ pub(super) async fn prepare(
 
 /// Waits until no one else changes tables of the schema; until the transaction ends, no one does.
 pub(super) async fn lock(connection: &mut PgConnection, names: &Names) -> Result<(), sqlx::Error> {
+    take_lock(connection, &format!("millrace {}", names.schema)).await
+}
+
+/// Waits until no other pipeline changes rights in the whole database; until the transaction ends,
+/// none does.
+pub(super) async fn lock_database(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // No schema's lock is called so.
+    take_lock(connection, "millrace").await
+}
+
+async fn take_lock(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("millrace {}", names.schema))
+        .bind(name)
         .execute(connection)
         .await
         .map(|_| ())

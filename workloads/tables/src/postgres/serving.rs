@@ -16,8 +16,9 @@ use super::names::Names;
 use super::schema;
 use crate::ServeError;
 use crate::SinkTable;
-use crate::sql;
+use crate::sql::before;
 use crate::sql::quote;
+use crate::sql::read_to;
 
 /// What was refused, if the database did not fail.
 type Done = Result<Result<(), ServeError>, sqlx::Error>;
@@ -126,12 +127,11 @@ pub(super) async fn begin_anew(
         return Ok(false);
     }
     for table in in_order(arrived) {
-        let of = found.iter().filter(|(sink, _)| *sink == table.sink);
-        let most = of.map(|(_, next)| *next).max().unwrap_or_default();
+        let most = read_to(&found, &table.sink);
         let physical =
             catalogue::physical(&mut transaction, names, &table.table, table.generation).await?;
         let Some(physical) = physical.filter(|_| most > 0) else { continue };
-        let before = sql::before(&names.of(&physical), "$1");
+        let before = before(&names.of(&physical), "$1");
         sqlx::query(AssertSqlSafe(before)).bind(most).execute(&mut *transaction).await?;
     }
     let anew = format!(

@@ -15,6 +15,7 @@ use crate::ServeError;
 use crate::SinkTable;
 use crate::sql::before;
 use crate::sql::quote;
+use crate::sql::read_to;
 
 /// The generation that is served.
 pub(super) async fn served(pool: &SqlitePool, table: &str) -> Result<Option<i32>, ServeError> {
@@ -33,7 +34,8 @@ pub(super) async fn serve(writer: &SqlitePool, tables: &[SinkTable]) -> Result<(
     let begun = writer.begin_with("BEGIN IMMEDIATE").await;
     let mut transaction = begun.map_err(|error| database(&first.table, error))?;
     for table in tables {
-        if !knows(&mut transaction, table).await.map_err(|error| database(&table.table, error))? {
+        let physical = physical(&mut transaction, table).await;
+        if physical.map_err(|error| database(&table.table, error))?.is_none() {
             return Err(ServeError::Unknown {
                 table: table.table.clone(),
                 generation: table.generation,
@@ -114,19 +116,10 @@ pub(super) async fn begin_anew(
     }
     for table in arrived {
         let failed = |error| database(&table.table, error);
-        let of = found.iter().filter(|(sink, _)| *sink == table.sink);
-        let most = of.map(|(_, next)| *next).max().unwrap_or_default();
-        let is_there = knows(&mut transaction, table).await.map_err(failed)?;
-        if most == 0 || !is_there {
-            continue;
-        }
-        let served = generation_of(&mut transaction, &table.table).await.map_err(failed)?;
-        let name = if served == Some(table.generation) {
-            table.table.clone()
-        } else {
-            sql::waiting_name(&table.table, table.generation)
-        };
-        let before = before(&quote(&name), "?");
+        let most = read_to(&found, &table.sink);
+        let physical = physical(&mut transaction, table).await.map_err(failed)?;
+        let Some(physical) = physical.filter(|_| most > 0) else { continue };
+        let before = before(&quote(&physical), "?");
         sqlx::query(AssertSqlSafe(before))
             .bind(most)
             .execute(&mut *transaction)
@@ -169,18 +162,21 @@ async fn generation_of(
     Ok(found.map(|(generation,)| generation))
 }
 
-/// Whether the generation was made: it is served already, or waits.
-async fn knows(connection: &mut SqliteConnection, table: &SinkTable) -> Result<bool, sqlx::Error> {
+/// The name in the database of a generation that is served already, or waits; none if it was not made.
+async fn physical(
+    connection: &mut SqliteConnection,
+    table: &SinkTable,
+) -> Result<Option<String>, sqlx::Error> {
     if generation_of(connection, &table.table).await? == Some(table.generation) {
-        return Ok(true);
+        return Ok(Some(table.table.clone()));
     }
     let waiting = sql::waiting_name(&table.table, table.generation);
     let found: Option<(i64,)> =
         sqlx::query_as(r#"SELECT 1 FROM "_millrace_tables" WHERE "table" = ?"#)
-            .bind(waiting)
+            .bind(&waiting)
             .fetch_optional(connection)
             .await?;
-    Ok(found.is_some())
+    Ok(found.map(|_| waiting))
 }
 
 async fn switch(connection: &mut SqliteConnection, table: &SinkTable) -> Result<(), sqlx::Error> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::Offset;
@@ -101,6 +102,10 @@ impl Log for Gate {
             info.end = info.end.min(end).max(info.start);
         }
         Ok(info)
+    }
+
+    fn end_age(&self, stream: &StreamName, partition: Partition) -> Result<Duration, ReadError> {
+        self.log.end_age(stream, partition)
     }
 
     async fn group_offset(
