@@ -16,7 +16,7 @@ use crate::support::ask;
 use crate::support::is_closed;
 use crate::support::read;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_serves_one_request_after_the_other() {
     let served = Served::new(&ExposurePlan::default()).await;
     let mut connection = served.connect().await;
