@@ -45,7 +45,6 @@ fn after_a_lost_log_tables_keep_their_rows_and_get_the_new_ones() {
         namespace.kubectl(&["get", "configmap", &format!("{NAME}-kafka-identity")]).is_ok()
     });
     namespace.kubectl(&["delete", "pod", &pod]).unwrap();
-    fleet.wait_seen();
     namespace.until("it has begun to change", |namespace| {
         let selector = "app.kubernetes.io/component=provision";
         let jobs = ["get", "jobs", "--selector", selector, "--output", "json"];

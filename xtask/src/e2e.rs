@@ -119,10 +119,10 @@ fn test<E>(
     let settings = settings
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
-    let mut cargo: Vec<String> = settings.collect();
-    cargo.extend(["MILLRACE_TEST_KUBERNETES=1", "cargo"].map(ToOwned::to_owned));
-    cargo.extend(["test", "--workspace", "--no-fail-fast", "--test"].map(ToOwned::to_owned));
-    let cargo: Vec<&str> = cargo.iter().map(String::as_str).collect();
+    let settings: Vec<String> = settings.collect();
+    let mut cargo: Vec<&str> = settings.iter().map(String::as_str).collect();
+    cargo.extend(["MILLRACE_TEST_KUBERNETES=1", "cargo", "test", "--workspace"]);
+    cargo.extend(["--no-fail-fast", "--test"]);
     // Each pipeline has a Kafka of its own, and some tests end the operator: one after the other.
     // They say how far they are.
     let alone = ["--", "--nocapture", "--test-threads", "1"];
