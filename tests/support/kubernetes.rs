@@ -14,8 +14,10 @@ use serde_json::Value;
 
 use super::process::pause;
 
-/// How long anything on the cluster may take: until it is ready, servers and all, on a busy machine.
-const READY: Duration = Duration::from_mins(5);
+/// How long anything on the cluster may take: until it is ready, servers and all, on a busy machine. A
+/// scheduler that did not hear of a bound volume looks at its pod again only after five minutes and
+/// a half.
+const READY: Duration = Duration::from_mins(10);
 
 /// Whether pipelines run on the cluster of `KUBECONFIG`, whose operator manages all namespaces.
 pub(crate) fn over_kubernetes() -> bool {
