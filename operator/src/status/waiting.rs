@@ -46,7 +46,13 @@ fn why(namespace: &str, pod: &Pod) -> Option<(u8, Waiting)> {
         let message = condition.message.as_deref().unwrap_or("no node takes it");
         let volume = message.contains("PersistentVolumeClaim") || message.contains("volume");
         let (reason, next) = if volume {
-            (reasons::VOLUME_PENDING, format!("see `kubectl -n {namespace} get pvc`"))
+            // https://github.com/kubernetes/kubernetes/issues/93552: a scheduler may have looked too
+            // early and then looks again after five minutes.
+            let next = format!(
+                "see `kubectl -n {namespace} get pvc`; if all are Bound, the scheduler looks again \
+                 within six minutes, or at once after `kubectl -n {namespace} delete pod {name}`"
+            );
+            (reasons::VOLUME_PENDING, next)
         } else {
             let next = "lower spec.resources, change spec.placement, or add nodes".to_owned();
             (reasons::UNSCHEDULABLE, next)
@@ -175,7 +181,14 @@ mod tests {
         let pods = [pod(
             "  phase: Pending\n  conditions: [{type: PodScheduled, status: 'False', message: pod has unbound immediate PersistentVolumeClaims}]",
         )];
-        assert_eq!(worst("factory", &pods).map(|waiting| waiting.reason), Some("VolumePending"));
+        assert_eq!(
+            worst("factory", &pods),
+            Some(Waiting {
+                reason: "VolumePending",
+                message: "the pod race-ingest-1 has no node: pod has unbound immediate PersistentVolumeClaims; see `kubectl -n factory get pvc`; if all are Bound, the scheduler looks again within six minutes, or at once after `kubectl -n factory delete pod race-ingest-1`".to_owned(),
+                degraded: true,
+            })
+        );
     }
 
     #[test]

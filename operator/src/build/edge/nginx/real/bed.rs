@@ -122,7 +122,10 @@ impl Bed {
             std::env::var("PATH").unwrap_or_default()
         );
         let arguments = ["configuration/start.sh", "configuration", "certificate", "temporary"];
-        let process = Command::new("/bin/sh")
+        // A shell cannot heed what it was begun to ignore: INT and QUIT, where tests run in the
+        // background of a script.
+        let process = Command::new("env")
+            .args(["--default-signal=INT,QUIT", "/bin/sh"])
             .args(arguments.map(path))
             .arg(path("resolv.conf"))
             .env("PATH", search)
