@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
+use crate::workspace;
+
 /// What a command of ours returns.
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -26,6 +28,12 @@ pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<()
         .status()
         .map_err(|source| RunProgramError::Start(line.clone(), source))?;
     if status.success() { Ok(()) } else { Err(RunProgramError::Failed(line)) }
+}
+
+/// Builds all programs, and all tests with them: they want more features of dependencies, which would
+/// be built once more for programs alone.
+pub(crate) fn build() -> Result<(), RunProgramError> {
+    run(&workspace::root(), "cargo", &["build", "--workspace", "--bins", "--tests"])
 }
 
 /// Runs a program in a folder and returns what it prints; its errors are shown.

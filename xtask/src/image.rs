@@ -25,6 +25,8 @@ const PROGRAMS: [&str; 2] = ["millrace", "millrace-operator"];
 /// Certificates of authorities, at the same place on the machine and in the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 const PASSWD: &[u8] = b"root:x:0:0::/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n";
+/// The profile that tests are built with.
+const DEVELOPMENT: &str = "dev";
 const USER: &str = "65532:65532";
 /// The name that the chart looks for.
 const NAME: &str = concat!("docker.io/library/millrace:", env!("CARGO_PKG_VERSION"));
@@ -64,8 +66,7 @@ enum MakeImageError {
 pub(crate) fn run(arguments: &ImageArguments) -> Outcome {
     let root = workspace::root();
     if !arguments.no_build {
-        let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
-        build(&arguments.profile, packages)?;
+        build(&arguments.profile)?;
     }
     let output = root.join(&arguments.output);
     pack(&output, &arguments.profile, &arguments.name)?;
@@ -73,22 +74,24 @@ pub(crate) fn run(arguments: &ImageArguments) -> Outcome {
     Ok(())
 }
 
-/// Builds everything, as tests do, and makes an archive of the programs; the image's name.
+/// Builds both programs, those for development as tests do, and makes an archive of them; the image's
+/// name.
 pub(crate) fn make(output: &Path, profile: &str) -> Result<String, Box<dyn std::error::Error>> {
-    // The programs alone would be built with other features, and all their dependencies again.
-    build(profile, ["--workspace"])?;
+    let built = if profile == DEVELOPMENT { command::build() } else { build(profile) };
+    built?;
     pack(output, profile, NAME)?;
     Ok(NAME.to_owned())
 }
 
-fn build<'a>(profile: &'a str, what: impl IntoIterator<Item = &'a str>) -> Outcome {
-    let arguments: Vec<_> = ["build", "--profile", profile].into_iter().chain(what).collect();
-    Ok(command::run(&workspace::root(), "cargo", &arguments)?)
+fn build(profile: &str) -> Result<(), command::RunProgramError> {
+    let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
+    let arguments: Vec<_> = ["build", "--profile", profile].into_iter().chain(packages).collect();
+    command::run(&workspace::root(), "cargo", &arguments)
 }
 
 fn pack(output: &Path, profile: &str, name: &str) -> Outcome {
     let folder = workspace::target().join(match profile {
-        "dev" => "debug",
+        DEVELOPMENT => "debug",
         other => other,
     });
     let layer = layer(&files(&folder)?)?;

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &TestArguments) -> Outcome {
 fn test(arguments: &TestArguments) -> Outcome {
     let root = workspace::root();
     // End-to-end tests start the program itself, so it is built first.
-    step("Building the program", || command::run(&root, "cargo", &["build", "--workspace"]))?;
+    step("Building", command::build)?;
     let dashboard = root.join("workloads/dashboard");
     if arguments.no_dashboard {
         // The test of the page in the program needs the dashboard's packages.

@@ -34,8 +34,7 @@ const KUBECTL: Program = Program {
 
 /// The pages of all programs, each with its file's name; builds them first.
 pub(super) fn pages() -> Result<[Page; 2], Box<dyn Error>> {
-    // All of them at once: alone one would want other features of dependencies, which tests do not use.
-    command::run(&workspace::root(), "cargo", &["build", "--workspace"])?;
+    command::build()?;
     Ok([("commands.md".to_owned(), page(&MILLRACE)?), ("kubectl.md".to_owned(), page(&KUBECTL)?)])
 }
 
