@@ -49,8 +49,12 @@ pub(super) fn conditions(
     before: Option<&TelemetryPipelineStatus>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let told =
-        [valid(seen), ready(seen, states), progressing(seen, states), degraded(seen, states)];
+    let told = [
+        valid(seen),
+        ready(seen, states, now),
+        progressing(seen, states),
+        degraded(seen, states, now),
+    ];
     let find = |kind: &str| {
         before.iter().flat_map(|status| &status.conditions).find(|was| was.type_ == kind).cloned()
     };
@@ -101,7 +105,7 @@ fn valid(seen: &Seen<'_>) -> Told {
     Told { kind: "Valid", status, reason, message }
 }
 
-fn ready(seen: &Seen<'_>, states: &[PartState]) -> Told {
+fn ready(seen: &Seen<'_>, states: &[PartState], now: Timestamp) -> Told {
     let told = |status, reason, message| Told { kind: "Ready", status, reason, message };
     let is_valid = matches!(seen.validity, Validity::Valid(_));
     if seen.parts.is_none() {
@@ -126,7 +130,7 @@ fn ready(seen: &Seen<'_>, states: &[PartState]) -> Told {
     if !waits.is_empty() {
         let message = format!("waiting for {}", waits.join(", "));
         let namespace = seen.names.namespace();
-        if let Some(worst) = waiting::worst(namespace, seen.pods) {
+        if let Some(worst) = waiting::worst(namespace, seen.pods, now) {
             return told("False", worst.reason, format!("{message}; {}", worst.message));
         }
         if let Certificate::Awaited { secret } = &seen.certificate {
@@ -178,16 +182,14 @@ fn progressing(seen: &Seen<'_>, states: &[PartState]) -> Told {
     told("True", reasons::ROLLING_OUT, format!("{} not as wanted yet", moving.join(", ")))
 }
 
-fn degraded(seen: &Seen<'_>, states: &[PartState]) -> Told {
+fn degraded(seen: &Seen<'_>, states: &[PartState], now: Timestamp) -> Told {
     let told = |reason, message| Told { kind: "Degraded", status: "True", reason, message };
     if let Some((reason, message)) = &seen.failure
         && *reason != reasons::WAITING
     {
         return told(reason, message.clone());
     }
-    if let Some(worst) = waiting::worst(seen.names.namespace(), seen.pods)
-        && worst.degraded
-    {
+    if let Some(worst) = waiting::worst(seen.names.namespace(), seen.pods, now) {
         return told(worst.reason, worst.message);
     }
     for state in states {

@@ -1,30 +1,33 @@
 //! Why pods are not ready, and what to do about it.
 
+use jiff::SignedDuration;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ContainerStatus;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::reasons;
 
-/// Why something is not ready.
+/// How long a pod has no node before that is told: volumes and nodes take a while to be made.
+const UNPLACED: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why something is not ready, and will not be by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Reason of the condition.
     pub reason: &'static str,
     /// The object and the next step.
     pub message: String,
-    /// Whether it will not become ready by itself.
-    pub degraded: bool,
 }
 
 /// What holds pods up most.
 #[must_use]
-pub fn worst(namespace: &str, pods: &[Pod]) -> Option<Waiting> {
-    let all = pods.iter().filter_map(|pod| why(namespace, pod));
+pub fn worst(namespace: &str, pods: &[Pod], now: Timestamp) -> Option<Waiting> {
+    let all = pods.iter().filter_map(|pod| why(namespace, pod, now));
     // The first of the highest rank, so that the message does not change by itself.
     all.min_by_key(|(rank, waiting)| (*rank, waiting.message.clone())).map(|(_, waiting)| waiting)
 }
 
-fn why(namespace: &str, pod: &Pod) -> Option<(u8, Waiting)> {
+fn why(namespace: &str, pod: &Pod, now: Timestamp) -> Option<(u8, Waiting)> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
     if pod.metadata.deletion_timestamp.is_some() || status.phase.as_deref() == Some("Succeeded") {
@@ -41,8 +44,12 @@ fn why(namespace: &str, pod: &Pod) -> Option<(u8, Waiting)> {
         }
     }
     let conditions = status.conditions.iter().flatten();
-    let placed = conditions.clone().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    if let Some(condition) = placed {
+    let unplaced = conditions.clone().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(condition) = unplaced {
+        let since = condition.last_transition_time.as_ref();
+        if since.is_some_and(|since| now.duration_since(since.0) < UNPLACED) {
+            return None;
+        }
         let message = condition.message.as_deref().unwrap_or("no node takes it");
         let volume = message.contains("PersistentVolumeClaim") || message.contains("volume");
         let (reason, next) = if volume {
@@ -58,13 +65,13 @@ fn why(namespace: &str, pod: &Pod) -> Option<(u8, Waiting)> {
             (reasons::UNSCHEDULABLE, next)
         };
         let message = format!("the pod {name} has no node: {message}; {next}");
-        return Some((2, Waiting { reason, message, degraded: true }));
+        return Some((2, Waiting { reason, message }));
     }
     if status.phase.as_deref() == Some("Failed") {
         let message = status.message.as_deref().unwrap_or("it ended with an error");
         let message =
             format!("the pod {name} failed: {message}; see `kubectl -n {namespace} logs {name}`");
-        return Some((3, Waiting { reason: reasons::CRASHING, message, degraded: true }));
+        return Some((3, Waiting { reason: reasons::CRASHING, message }));
     }
     None
 }
@@ -87,12 +94,12 @@ fn container_waits(
                     container.image
                 );
                 let reason = reasons::IMAGE_PULL_FAILED;
-                Some((0, Waiting { reason, message, degraded: true }))
+                Some((0, Waiting { reason, message }))
             }
             "CrashLoopBackOff" => Some((1, crashing(namespace, pod, container))),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 let message = format!("the pod {pod} cannot start {}: {said}", container.name);
-                Some((1, Waiting { reason: reasons::CRASHING, message, degraded: true }))
+                Some((1, Waiting { reason: reasons::CRASHING, message }))
             }
             _ => None,
         };
@@ -126,7 +133,6 @@ fn crashing(namespace: &str, pod: &str, container: &ContainerStatus) -> Waiting 
     Waiting {
         reason: reasons::CRASHING,
         message: format!("the pod {pod} ended{code}{words}; {next}"),
-        degraded: true,
     }
 }
 
@@ -139,17 +145,28 @@ mod tests {
         serde_yaml_ng::from_str(&text).unwrap()
     }
 
+    /// What is told of a pod that is without a node since noon, at this time of the day.
+    fn unplaced(why: &str, now: &str) -> Option<Waiting> {
+        let pod = pod(&format!(
+            "  phase: Pending\n  conditions: [{{type: PodScheduled, status: 'False', message: {why}, lastTransitionTime: '2026-01-01T12:00:00Z'}}]",
+        ));
+        worst("factory", &[pod], format!("2026-01-01T{now}Z").parse().unwrap())
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
     #[test]
     fn an_image_that_cannot_be_pulled_is_named() {
         let pods = [pod(
             "  containerStatuses: [{name: ingest, image: millrace:x, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ImagePullBackOff, message: Back-off}}}]",
         )];
         assert_eq!(
-            worst("factory", &pods),
+            worst("factory", &pods, now()),
             Some(Waiting {
                 reason: "ImagePullFailed",
                 message: "the pod race-ingest-1 cannot pull the image millrace:x; correct it, or name a Secret in spec.images.pullSecrets".to_owned(),
-                degraded: true,
             })
         );
     }
@@ -160,35 +177,32 @@ mod tests {
             "  containerStatuses: [{name: ingest, image: m, imageID: '', ready: false, restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 78, reason: Error, message: \"starting\\nno such topic\\n\"}}}]",
         )];
         assert_eq!(
-            worst("factory", &pods).map(|waiting| waiting.message),
+            worst("factory", &pods, now()).map(|waiting| waiting.message),
             Some("the pod race-ingest-1 ended with exit code 78 (no such topic); see `kubectl -n factory logs race-ingest-1 -c ingest --previous`".to_owned())
         );
     }
 
     #[test]
     fn a_pod_without_a_node_says_why() {
-        let pods = [pod(
-            "  phase: Pending\n  conditions: [{type: PodScheduled, status: 'False', message: 0/1 nodes are available}]",
-        )];
         assert_eq!(
-            worst("factory", &pods),
+            unplaced("0/1 nodes are available", "12:01:00"),
             Some(Waiting {
                 reason: "Unschedulable",
                 message: "the pod race-ingest-1 has no node: 0/1 nodes are available; lower spec.resources, change spec.placement, or add nodes".to_owned(),
-                degraded: true,
             })
         );
-        let pods = [pod(
-            "  phase: Pending\n  conditions: [{type: PodScheduled, status: 'False', message: pod has unbound immediate PersistentVolumeClaims}]",
-        )];
         assert_eq!(
-            worst("factory", &pods),
+            unplaced("pod has unbound immediate PersistentVolumeClaims", "12:01:00"),
             Some(Waiting {
                 reason: "VolumePending",
                 message: "the pod race-ingest-1 has no node: pod has unbound immediate PersistentVolumeClaims; see `kubectl -n factory get pvc`; if all are Bound, the scheduler looks again within six minutes, or at once after `kubectl -n factory delete pod race-ingest-1`".to_owned(),
-                degraded: true,
             })
         );
+    }
+
+    #[test]
+    fn a_pod_has_a_minute_to_get_a_node() {
+        assert_eq!(unplaced("0/1 nodes are available", "12:00:59"), None);
     }
 
     #[test]
@@ -196,6 +210,6 @@ mod tests {
         let pods = [pod(
             "  phase: Pending\n  containerStatuses: [{name: ingest, image: m, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ContainerCreating}}}]",
         )];
-        assert_eq!(worst("factory", &pods), None);
+        assert_eq!(worst("factory", &pods, now()), None);
     }
 }
