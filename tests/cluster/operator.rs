@@ -84,7 +84,11 @@ impl Operator {
     /// its passes and its writes.
     pub(crate) fn wait_for_passes(&self, former: &str, count: usize) -> (f64, u64, u64) {
         let leader = self.wait_for_another(former);
-        let forward = Forward::to(&self.namespace, &format!("pod/{leader}"), 8080);
+        let pod = format!("pod/{leader}");
+        // It may work before its kubelet has said that it runs, and until then nothing is forwarded.
+        let runs = ["wait", "--for=jsonpath={.status.phase}=Running", "--timeout=60s", &pod];
+        kubectl(&[&["--namespace", &self.namespace], &runs[..]].concat()).unwrap();
+        let forward = Forward::to(&self.namespace, &pod, 8080);
         let begun = Instant::now();
         loop {
             let metrics = get(&forward.address, "/metrics").unwrap().1;
