@@ -21,12 +21,12 @@ use crate::command;
 use crate::command::Outcome;
 use crate::workspace;
 
+/// The profile that tests are built with.
+const DEVELOPMENT: &str = "dev";
 const PROGRAMS: [&str; 2] = ["millrace", "millrace-operator"];
 /// Certificates of authorities, at the same place on the machine and in the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 const PASSWD: &[u8] = b"root:x:0:0::/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n";
-/// The profile that tests are built with.
-const DEVELOPMENT: &str = "dev";
 const USER: &str = "65532:65532";
 /// The name that the chart looks for.
 const NAME: &str = concat!("docker.io/library/millrace:", env!("CARGO_PKG_VERSION"));

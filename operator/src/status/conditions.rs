@@ -8,6 +8,7 @@ use millrace_api::TelemetryPipelineStatus;
 use super::Certificate;
 use super::PartState;
 use super::Seen;
+use super::Waiting;
 use super::waiting;
 use crate::names::Part;
 use crate::reasons;
@@ -49,11 +50,12 @@ pub(super) fn conditions(
     before: Option<&TelemetryPipelineStatus>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    let worst = waiting::worst(seen.names.namespace(), seen.pods, now);
     let told = [
         valid(seen),
-        ready(seen, states, now),
+        ready(seen, states, worst.as_ref()),
         progressing(seen, states),
-        degraded(seen, states, now),
+        degraded(seen, states, worst.as_ref()),
     ];
     let find = |kind: &str| {
         before.iter().flat_map(|status| &status.conditions).find(|was| was.type_ == kind).cloned()
@@ -105,7 +107,7 @@ fn valid(seen: &Seen<'_>) -> Told {
     Told { kind: "Valid", status, reason, message }
 }
 
-fn ready(seen: &Seen<'_>, states: &[PartState], now: Timestamp) -> Told {
+fn ready(seen: &Seen<'_>, states: &[PartState], worst: Option<&Waiting>) -> Told {
     let told = |status, reason, message| Told { kind: "Ready", status, reason, message };
     let is_valid = matches!(seen.validity, Validity::Valid(_));
     if seen.parts.is_none() {
@@ -129,11 +131,11 @@ fn ready(seen: &Seen<'_>, states: &[PartState], now: Timestamp) -> Told {
         .collect();
     if !waits.is_empty() {
         let message = format!("waiting for {}", waits.join(", "));
-        let namespace = seen.names.namespace();
-        if let Some(worst) = waiting::worst(namespace, seen.pods, now) {
+        if let Some(worst) = worst {
             return told("False", worst.reason, format!("{message}; {}", worst.message));
         }
         if let Certificate::Awaited { secret } = &seen.certificate {
+            let namespace = seen.names.namespace();
             let message = format!(
                 "{message}; cert-manager has not made the Secret {secret} yet: see `kubectl -n \
                  {namespace} describe certificate {}`",
@@ -182,15 +184,15 @@ fn progressing(seen: &Seen<'_>, states: &[PartState]) -> Told {
     told("True", reasons::ROLLING_OUT, format!("{} not as wanted yet", moving.join(", ")))
 }
 
-fn degraded(seen: &Seen<'_>, states: &[PartState], now: Timestamp) -> Told {
+fn degraded(seen: &Seen<'_>, states: &[PartState], worst: Option<&Waiting>) -> Told {
     let told = |reason, message| Told { kind: "Degraded", status: "True", reason, message };
     if let Some((reason, message)) = &seen.failure
         && *reason != reasons::WAITING
     {
         return told(reason, message.clone());
     }
-    if let Some(worst) = waiting::worst(seen.names.namespace(), seen.pods, now) {
-        return told(worst.reason, worst.message);
+    if let Some(worst) = worst {
+        return told(worst.reason, worst.message.clone());
     }
     for state in states {
         let Some(workload) = &state.workload else { continue };

@@ -43,8 +43,8 @@ fn why(namespace: &str, pod: &Pod, now: Timestamp) -> Option<(u8, Waiting)> {
             return Some(found);
         }
     }
-    let conditions = status.conditions.iter().flatten();
-    let unplaced = conditions.clone().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let mut conditions = status.conditions.iter().flatten();
+    let unplaced = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unplaced {
         let since = condition.last_transition_time.as_ref();
         if since.is_some_and(|since| now.duration_since(since.0) < UNPLACED) {
